@@ -1,0 +1,227 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/proto/sshkey"
+)
+
+// maxLine is the longest line in bytes that is looked at. OpenSSH documents 8 KiB,
+// which holds an RSA key of 16 kbit; the rest is for long commands and lists.
+const maxLine = 64 << 10
+
+// ErrNoKey means that a line holds no public key.
+var ErrNoKey = errors.New("auth: line without a public key")
+
+// An Entry is one authorized_keys line.
+type Entry struct {
+	Key         sshkey.PublicKey
+	Permissions Permissions // what its options say
+	Comment     string
+	File        string
+	Line        int // from 1
+}
+
+// ParseLine reads one line: options if there are any, key type, key in base64,
+// comment. Empty lines, comments and lines without a key are ErrNoKey; other
+// errors concern the options, in OpenSSH's words.
+func ParseLine(line []byte) (*Entry, error) {
+	text := strings.Trim(string(line), " \t\r\n")
+	if text == "" || text[0] == '#' {
+		return nil, ErrNoKey
+	}
+	key, comment, ok := parseKey(text)
+	options := ""
+	if !ok {
+		var rest string
+		var err error
+		if options, rest, err = cutOptions(text); err != nil {
+			return nil, err
+		}
+		if key, comment, ok = parseKey(strings.TrimLeft(rest, " \t")); !ok {
+			return nil, ErrNoKey
+		}
+	}
+	permissions, err := ParseOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	return &Entry{Key: key, Permissions: *permissions, Comment: comment}, nil
+}
+
+// parseKey reads key type, base64 and comment. The type must be that of the key.
+func parseKey(text string) (key sshkey.PublicKey, comment string, ok bool) {
+	cut := func(s string) (field, rest string) {
+		if i := strings.IndexAny(s, " \t"); i >= 0 {
+			return s[:i], strings.TrimLeft(s[i:], " \t")
+		}
+		return s, ""
+	}
+	kind, rest := cut(text)
+	encoded, comment := cut(rest)
+	if encoded == "" || strings.IndexByte(kind, '"') >= 0 {
+		return nil, "", false
+	}
+	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return nil, "", false
+	}
+	if key, err = sshkey.ParsePublic(blob); err != nil || key.Type() != kind {
+		return nil, "", false
+	}
+	return key, comment, true
+}
+
+// cutOptions takes the options field from the front: up to the first blank
+// outside of double quotes.
+func cutOptions(text string) (options, rest string, err error) {
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text) && text[i+1] == '"':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ' ' || c == '\t'):
+			return text[:i], text[i:], nil
+		}
+	}
+	if quoted {
+		return "", "", errors.New("invalid key option string")
+	}
+	return text, "", nil
+}
+
+// Find returns the first line of r that names the key of the query and whose
+// conditions (expiry-time, from, cert-authority) hold, nil if there is none. The
+// file name is for log lines. Lines that are too long, or that name the key with
+// options that cannot be understood, are skipped with sshd's debug line. That a key
+// is accepted is the caller's to log. The error is r's own.
+func Find(r io.Reader, file string, q *Query) (*Entry, error) {
+	// Each line is searched for the key's base64 text, which has one spelling
+	// only; just the lines that have it are parsed.
+	encoded := []byte(base64.StdEncoding.EncodeToString(q.Blob))
+	// A short needle from the end: the beginning is the same for all keys of a
+	// type, and Go searches for up to 63 bytes with vector instructions.
+	needle := encoded[max(0, len(encoded)-needleLen):]
+	if len(encoded) == 0 {
+		return nil, nil
+	}
+	var found *Entry
+	number := 0
+	err := eachLine(r, func(line []byte, tooLong bool) bool {
+		number++
+		if tooLong {
+			q.Log.printf(Debug, "%s: line %d exceeds size limit", file, number)
+			return true
+		}
+		if !bytes.Contains(line, needle) || !bytes.Contains(line, encoded) {
+			return true
+		}
+		found = q.check(line, file, number)
+		return found == nil
+	})
+	q.Log.printf(Debug2, "%s: processed %d lines", file, number)
+	return found, err
+}
+
+// needleLen covers 36 bytes of the key: 288 bits that no two keys share by chance.
+const needleLen = 48
+
+// check parses a line that seems to name the key and applies its conditions.
+func (q *Query) check(line []byte, file string, number int) *Entry {
+	entry, err := ParseLine(line)
+	switch {
+	case errors.Is(err, ErrNoKey):
+		return nil // a comment, or the text stands somewhere else in the line
+	case err != nil:
+		q.Log.printf(Debug, "%.200s:%d: bad key options: %v", file, number, err)
+		return nil
+	case !bytes.Equal(entry.Key.Blob(), q.Blob) || entry.Permissions.CertAuthority != q.CA:
+		return nil
+	}
+	entry.File, entry.Line = file, number
+	what := "key"
+	if q.CA {
+		what = "CA"
+	}
+	name, fingerprint := sshkey.TypeName(entry.Key.Type()), sshkey.FingerprintSHA256(q.Blob)
+	q.Log.printf(Debug, "%.200s:%d: matching %s found: %s %s", file, number, what, name, fingerprint)
+	if !q.conditionsHold(entry) {
+		q.Log.printf(Error, "Refused by key options at %.200s:%d", file, number)
+		return nil
+	}
+	return entry
+}
+
+// conditionsHold applies expiry-time, principals and from.
+func (q *Query) conditionsHold(e *Entry) bool {
+	o := &e.Permissions
+	if !o.ValidBefore.IsZero() && o.ValidBefore.Unix() < q.Now.Unix() {
+		q.Log.printf(Debug, "%.200s:%d: entry expired at %s", e.File, e.Line, o.ValidBefore.In(time.Local).Format("2006-01-02T15:04:05"))
+		return false
+	}
+	if o.HasPrincipals && !o.CertAuthority {
+		q.Log.printf(Debug, "%.200s:%d: principals on non-CA key", e.File, e.Line)
+		return false
+	}
+	if !o.HasFrom {
+		return true
+	}
+	ok, err := user.MatchHostAndAddress(q.Peer, o.From)
+	if err != nil {
+		q.Log.printf(Debug, "%.200s:%d: invalid from criteria", e.File, e.Line)
+	}
+	if !ok {
+		q.Log.printf(Info, "%.200s:%d: Authentication tried for %.100s with correct key but not from a permitted "+
+			"host (host=%.200s, ip=%.200s, required=%.200s).", e.File, e.Line, q.Account.Name, q.Peer.Name(),
+			q.Peer.Addr.Unmap().String(), o.From)
+	}
+	return ok
+}
+
+// eachLine calls f with every line until it returns false. A line over maxLine is
+// reported as too long, once, without its text. Memory is one buffer.
+func eachLine(r io.Reader, f func(line []byte, tooLong bool) bool) error {
+	buf := make([]byte, maxLine)
+	have, skipping := 0, false
+	for {
+		n, err := r.Read(buf[have:])
+		have += n
+		start := 0
+		for {
+			end := bytes.IndexByte(buf[start:have], '\n')
+			if end < 0 {
+				break
+			}
+			line := buf[start : start+end]
+			start += end + 1
+			if skipping {
+				skipping = false // the rest of a long line
+			} else if !f(line, false) {
+				return nil
+			}
+		}
+		have = copy(buf, buf[start:have])
+		switch {
+		case err == io.EOF:
+			if have > 0 && !skipping {
+				f(buf[:have], false)
+			}
+			return nil
+		case err != nil:
+			return err
+		case have == len(buf):
+			if !skipping && !f(nil, true) {
+				return nil
+			}
+			have, skipping = 0, true
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/proto/algo"
+)
+
+// Results of MatchAddress.
+const (
+	AddressNegated = -1 // a negated pattern matches
+	AddressInvalid = -2 // a pattern is empty, or a CIDR one has bits of the host set
+)
+
+// MatchAddress compares an address with a list of patterns separated by commas:
+// CIDR networks, addresses, wildcards; '!' negates. It returns 1 for a match, 0
+// for none, AddressNegated or AddressInvalid. A text that is no address, as
+// "UNKNOWN", matches nothing; "" only checks the list.
+func MatchAddress(address, list string) int {
+	addr, err := netip.ParseAddr(address)
+	if err != nil && address != "" {
+		return 0
+	}
+	addr = addr.Unmap()
+	result := 0
+	for _, pattern := range strings.Split(list, ",") {
+		pattern, negated := strings.CutPrefix(pattern, "!")
+		if pattern == "" {
+			return AddressInvalid
+		}
+		matched := false
+		network, kind := parseNetwork(pattern)
+		switch kind {
+		case networkInconsistent:
+			return AddressInvalid
+		case networkOK:
+			matched = addr.IsValid() && network.Contains(addr.WithZone(""))
+		case networkNone:
+			matched = addr.IsValid() && algo.MatchPattern(address, pattern)
+		}
+		if matched && negated {
+			return AddressNegated
+		}
+		if matched {
+			result = 1
+		}
+	}
+	return result
+}
+
+type networkKind int
+
+const (
+	networkOK networkKind = iota
+	networkNone
+	networkInconsistent
+)
+
+// parseNetwork reads ADDRESS or ADDRESS/BITS.
+func parseNetwork(s string) (netip.Prefix, networkKind) {
+	text, bits, hasBits := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, networkNone
+	}
+	addr = addr.WithZone("").Unmap()
+	n := addr.BitLen()
+	if hasBits {
+		v, err := strconv.ParseUint(bits, 10, 8)
+		if err != nil || v > 128 {
+			return netip.Prefix{}, networkNone
+		}
+		if n = int(v); n > addr.BitLen() {
+			return netip.Prefix{}, networkInconsistent
+		}
+	}
+	p := netip.PrefixFrom(addr, n)
+	if p.Masked() != p {
+		return netip.Prefix{}, networkInconsistent
+	}
+	return p, networkOK
+}
+
+// MatchHost compares a host name, in any case, with a list of patterns: 1, 0,
+// or -1 if a negated pattern matches.
+func MatchHost(host, list string) int {
+	return algo.MatchPatternList(strings.ToLower(host), strings.ToLower(list))
+}
+
+// MatchUser compares a user with one pattern of AllowUsers or DenyUsers: USER
+// or USER@HOST, where HOST is a list for MatchHost and MatchAddress.
+func MatchUser(user, host, addr, pattern string) bool {
+	at := strings.LastIndexByte(pattern, '@')
+	if at < 0 {
+		return algo.MatchPattern(user, pattern)
+	}
+	return algo.MatchPattern(user, pattern[:at]) && MatchHostOrAddress(host, addr, pattern[at+1:])
+}
+
+// MatchHostOrAddress reports whether host name or address match a list and
+// neither matches a negated pattern of it. from= of authorized_keys and
+// AllowUsers use it.
+func MatchHostOrAddress(host, addr, list string) bool {
+	byAddr := MatchAddress(addr, list)
+	if byAddr < 0 {
+		return false
+	}
+	byHost := MatchHost(host, list)
+	return byHost >= 0 && (byHost == 1 || byAddr == 1)
+}
+
+// validUserPattern checks one pattern of AllowUsers or DenyUsers.
+func validUserPattern(pattern string) bool {
+	at := strings.LastIndexByte(pattern, '@')
+	return pattern != "" && (at < 0 || MatchAddress("", pattern[at+1:]) != AddressInvalid)
+}
+
+// Refusal is why Allowed refuses a user.
+type Refusal int
+
+// The reasons of Allowed.
+const (
+	Permitted Refusal = iota
+	ListedInDenyUsers
+	NotListedInAllowUsers
+	NotInAnyGroup
+	GroupInDenyGroups
+	NoGroupInAllowGroups
+)
+
+// Reason is the end of sshd's line, for log.NotAllowedFrom; "" if permitted.
+func (r Refusal) Reason() string {
+	switch r {
+	case ListedInDenyUsers:
+		return log.ReasonDenyUsers
+	case NotListedInAllowUsers:
+		return log.ReasonAllowUsers
+	case NotInAnyGroup:
+		return log.ReasonNoGroup
+	case GroupInDenyGroups:
+		return log.ReasonDenyGroups
+	case NoGroupInAllowGroups:
+		return log.ReasonAllowGroups
+	}
+	return ""
+}
+
+// Allowed applies DenyUsers, AllowUsers, DenyGroups and AllowGroups, in this
+// order. groups are the names of the user's groups.
+func (c *Config) Allowed(user, host, addr string, groups func() []string) Refusal {
+	for _, p := range c.DenyUsers {
+		if MatchUser(user, host, addr, p) {
+			return ListedInDenyUsers
+		}
+	}
+	listed := len(c.AllowUsers) == 0
+	for _, p := range c.AllowUsers {
+		if MatchUser(user, host, addr, p) {
+			listed = true
+			break
+		}
+	}
+	if !listed {
+		return NotListedInAllowUsers
+	}
+	if len(c.DenyGroups)+len(c.AllowGroups) == 0 {
+		return Permitted
+	}
+	names := groups()
+	switch {
+	case len(names) == 0:
+		return NotInAnyGroup
+	case anyMatch(names, c.DenyGroups):
+		return GroupInDenyGroups
+	case len(c.AllowGroups) > 0 && !anyMatch(names, c.AllowGroups):
+		return NoGroupInAllowGroups
+	}
+	return Permitted
+}
+
+func anyMatch(names, patterns []string) bool {
+	for _, name := range names {
+		for _, p := range patterns {
+			if algo.MatchPattern(name, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
