@@ -1,0 +1,46 @@
+package monitor
+
+import (
+	"bytes"
+	"testing"
+
+	"nano_ssh_server/server/proto/sshkey"
+)
+
+// FuzzKeySigned asks with anything for a key: only the seed that is right in
+// every byte of what is signed may log in.
+func FuzzKeySigned(f *testing.F) {
+	w := newWorld(f, "")
+	blob := w.alice.Public().Blob()
+	data := toSign(testHash, "alice", service, "publickey", sshkey.TypeEd25519, blob, nil)
+	bound := toSign(testHash, "alice", service, "publickey-hostbound-v00@openssh.com", sshkey.TypeEd25519, blob, w.host.Public().Blob())
+	for _, d := range [][]byte{data, bound, data[:len(data)-1], nil} {
+		signature, err := w.alice.Sign(sshkey.TypeEd25519, d)
+		must(f, err)
+		f.Add(sshkey.TypeEd25519, blob, d, signature)
+		f.Add(sshkey.AlgorithmRSA256, blob, d, signature[:20])
+		f.Add(sshkey.TypeEd25519, w.other.Public().Blob(), d, signature)
+	}
+	f.Fuzz(func(t *testing.T, algorithm string, b, d, signature []byte) {
+		w.t = t
+		c := w.start("alice")
+		c.KeyAcceptable(algorithm, b)
+		ok, _ := c.KeySigned(algorithm, b, d, signature)
+		right := algorithm == sshkey.TypeEd25519 && bytes.Equal(b, blob) && (bytes.Equal(d, data) || bytes.Equal(d, bound))
+		if ok && !right || ok != (c.Grant() != nil) {
+			t.Fatalf("let in: %q %q %q", algorithm, b, d)
+		}
+		w.log.take()
+	})
+}
+
+func FuzzModuliLine(f *testing.F) {
+	f.Add([]byte("20230319072318 2 6 100 2047 2 " + hexModulus(256)))
+	f.Add([]byte("# Time Type Tests Tries Size Generator Modulus"))
+	f.Add([]byte("1 2 3 4 5 6 7"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if g, ok := parseModuli(line); ok && (g.bits != 8*len(g.p) || len(g.g) != 1 || g.p[0] == 0) {
+			t.Fatalf("%+v", g)
+		}
+	})
+}

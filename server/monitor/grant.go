@@ -1,0 +1,88 @@
+package monitor
+
+import (
+	"nano_ssh_server/server/host/auth"
+	"nano_ssh_server/server/host/config"
+	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/ipc"
+)
+
+// Grant is what a login was given. Nothing of it belongs to a try that failed.
+type Grant struct {
+	User            string // as the client named it
+	Method          string // that completed the login
+	Account         *user.Account
+	Permissions     *auth.Permissions // of all methods that were asked for together
+	Config          *config.Config    // with the Match blocks that apply
+	Methods         []string          // as ExposeAuthInfo lists them: method, and key if any
+	PasswordExpired bool
+}
+
+func (c *Connection) makeGrant(method string) {
+	c.grant = &Grant{
+		User: c.name, Method: method, Account: c.account, Permissions: c.rights,
+		Config: c.cfg, Methods: c.authInfo, PasswordExpired: c.expired,
+	}
+	c.phase = phaseGranted
+	c.publish()
+}
+
+// Plain is the grant as it travels to the account role. hostKeyAlgorithms are
+// those that later key exchanges may use.
+func (g *Grant) Plain(hostKeyAlgorithms []string) *ipc.Grant {
+	a, p := g.Account, g.Permissions
+	return &ipc.Grant{
+		User: g.User, Method: g.Method, AuthInfo: g.Methods, PasswordExpired: g.PasswordExpired,
+		Account: ipc.Account{
+			Name: a.Name, Gecos: a.Gecos, Home: a.Home, Shell: a.Shell, UID: a.UID, GID: a.GID, Groups: a.Groups,
+		},
+		Permissions: ipc.Permissions{
+			PortForwarding: p.PortForwarding, AgentForwarding: p.AgentForwarding, X11Forwarding: p.X11Forwarding,
+			PTY: p.PTY, UserRC: p.UserRC,
+			HasForceCommand: p.HasForceCommand, ForceCommand: p.ForceCommand, Environment: p.Environment,
+			PermitOpen: permits(p.PermitOpen), PermitListen: permits(p.PermitListen), Tunnel: int32(p.Tunnel),
+		},
+		Settings: plainSettings(g.Config, hostKeyAlgorithms),
+	}
+}
+
+func permits(list []auth.Permit) []ipc.Permit {
+	var plain []ipc.Permit
+	for _, p := range list {
+		plain = append(plain, ipc.Permit{Host: p.Host, Port: p.Port})
+	}
+	return plain
+}
+
+func plainSettings(c *config.Config, hostKeyAlgorithms []string) ipc.Settings {
+	s := ipc.Settings{
+		ForceCommand: c.ForceCommand, ChrootDirectory: c.ChrootDirectory,
+		PermitTTY: c.PermitTTY, PermitUserRC: c.PermitUserRC, PermitUserEnvironment: c.PermitUserEnvironment,
+		PermitUserEnvironmentPatterns: c.PermitUserEnvironmentPatterns,
+		PrintMotd:                     c.PrintMotd, PrintLastLog: c.PrintLastLog, ExposeAuthInfo: c.ExposeAuthInfo,
+		AcceptEnv: c.AcceptEnv, SetEnv: c.SetEnv,
+		MaxSessions: int32(c.MaxSessions), XAuthLocation: c.XAuthLocation,
+
+		ClientAliveInterval: c.ClientAliveInterval, ClientAliveCountMax: int32(c.ClientAliveCountMax),
+		UnusedConnectionTimeout: c.UnusedConnectionTimeout,
+		QoSInteractive:          int32(c.IPQoS.Interactive), QoSBulk: int32(c.IPQoS.Bulk), LogLevel: int32(c.LogLevel),
+
+		DisableForwarding: c.DisableForwarding, AllowTCPForwarding: int32(c.AllowTCPForwarding),
+		AllowStreamLocalForwarding: int32(c.AllowStreamLocalForwarding), AllowAgentForwarding: c.AllowAgentForwarding,
+		AgentSocketPath: c.AgentSocketPath, GatewayPorts: int32(c.GatewayPorts), PermitTunnel: int32(c.PermitTunnel),
+		PermitOpen: c.PermitOpen, PermitListen: c.PermitListen,
+		StreamLocalBindMask: c.StreamLocalBindMask, StreamLocalBindUnlink: c.StreamLocalBindUnlink,
+		X11Forwarding: c.X11Forwarding, X11UseLocalhost: c.X11UseLocalhost, X11DisplayOffset: int32(c.X11DisplayOffset),
+
+		VersionAddendum: c.VersionAddendum, KexAlgorithms: c.KexAlgorithms, HostKeyAlgorithms: hostKeyAlgorithms,
+		Ciphers: c.Ciphers, MACs: c.MACs, Compression: c.Compression,
+		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval, ModuliFile: c.ModuliFile,
+	}
+	for _, sub := range c.Subsystem {
+		s.Subsystems = append(s.Subsystems, ipc.Subsystem{Name: sub.Name, Command: sub.Command})
+	}
+	for _, t := range c.ChannelTimeout {
+		s.ChannelTimeouts = append(s.ChannelTimeouts, ipc.ChannelTimeout{Type: t.Type, Timeout: t.Timeout})
+	}
+	return s
+}
