@@ -105,7 +105,7 @@ func (c *Config) logEnd(err error) {
 		c.Log.ReceivedDisconnect(c.Peer, told.Reason, told.Text)
 		c.Log.Disconnected(c.Peer)
 	case errors.As(err, &offence):
-		c.Log.Disconnecting(c.Peer, offence.Error())
+		c.Log.Disconnecting(c.Peer, offence.Text)
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		c.Log.Reset(c.Peer)
 	default:

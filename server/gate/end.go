@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -34,12 +35,12 @@ func (c *Config) logEnd(err error) {
 	case errors.Is(err, userauth.ErrTooManyFailures):
 		l.MaxAuthTriesExceeded(p)
 	case errors.As(err, &offence):
-		if strings.HasPrefix(offence.Text, "Bad packet length") || strings.HasPrefix(offence.Text, "Corrupted") {
+		if f := fault(offence); f != "" {
 			l.Info("%s", offence.Text)
-			l.ConnectionFault(p, fault(offence))
+			l.ConnectionFault(p, f)
 			return
 		}
-		l.Disconnecting(p, offence.Error())
+		l.Disconnecting(p, offence.Text)
 	case errors.As(err, &told):
 		l.ReceivedDisconnect(p, told.Reason, told.Text)
 		l.Disconnected(p)
@@ -52,12 +53,17 @@ func (c *Config) logEnd(err error) {
 	}
 }
 
-// fault is sshd's text for a packet that cannot be what the peer sent.
+// fault is sshd's text for a packet that cannot be what the peer sent; "" for
+// other offences. After a length that cannot be, sshd goes on as after a wrong MAC,
+// so as not to tell which it was.
 func fault(offence *transport.PeerError) string {
-	if strings.HasPrefix(offence.Text, "Corrupted MAC") {
+	switch {
+	case strings.HasPrefix(offence.Text, "Corrupted MAC"), strings.HasPrefix(offence.Text, "Bad packet length"):
 		return "message authentication code incorrect"
+	case strings.HasPrefix(offence.Text, "Corrupted padlen"):
+		return "Connection corrupted"
 	}
-	return "message corrupted"
+	return ""
 }
 
 // gone reports an end of the peer's without a word.
@@ -79,9 +85,31 @@ func (c *Config) logVersion(v *transport.VersionError, p log.Peer) {
 		l.NoIdentification(p, true)
 	case v.Err != nil:
 		l.NoIdentification(p, false)
-	case v.Mismatch:
-		l.BannerExchange(p.Addr, p.Port, log.FaultVersion, log.DetailVersion(v.Line))
 	default:
-		l.BannerExchange(p.Addr, p.Port, log.FaultFormat, log.DetailIdentifier(v.Line))
+		fault, detail := versionFault(strings.TrimSuffix(v.Line, "\r"))
+		l.BannerExchange(p.Addr, p.Port, fault, detail)
 	}
+}
+
+// tooLong is the length of a line from which on it is one of those that did not end
+// where they had to (transport reads no more of it), in bytes.
+const tooLong = 255
+
+// versionFault is what sshd finds wrong with a line, in the order of its checks.
+func versionFault(line string) (fault, detail string) {
+	var major, minor int
+	switch {
+	case strings.ContainsAny(line, "\x00\r"):
+		return log.FaultFormat, log.DetailCharacters
+	case len(line) >= tooLong:
+		return log.FaultFormat, log.DetailTooLong
+	case !strings.HasPrefix(line, "SSH-"):
+		return log.FaultFormat, log.DetailIdentifier(line)
+	case strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }):
+		return log.FaultFormat, log.DetailCharacters
+	}
+	if n, _ := fmt.Sscanf(line, "SSH-%d.%d-", &major, &minor); n == 2 && major != 2 {
+		return log.FaultVersion, log.DetailMajor(major)
+	}
+	return log.FaultFormat, log.DetailVersion(line)
 }

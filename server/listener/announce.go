@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"nano_ssh_server/cgo/sodium"
@@ -84,9 +83,6 @@ func (s *server) single() error {
 			}
 		})
 	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	defer signal.Stop(signals)
 	select {
 	case c := <-accepted:
 		// Others that come until the sockets are closed find nobody.
@@ -97,7 +93,7 @@ func (s *server) single() error {
 		}()
 		s.closeListeners()
 		return s.one(newStream(c, s.keepAlive()), c.RemoteAddr(), c.LocalAddr())
-	case sig := <-signals:
+	case sig := <-s.signals:
 		s.log.Terminating(int(sig.(syscall.Signal)))
 		s.cancel()
 		s.closeListeners()
@@ -108,9 +104,6 @@ func (s *server) single() error {
 // one serves one connection to its end, or to a signal's. The status after one
 // that ended before a login is 255, as sshd's.
 func (s *server) one(stream io.ReadWriteCloser, remote, local net.Addr) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	done := make(chan struct{})
 	s.live.Go(func() {
 		defer close(done)
@@ -118,7 +111,7 @@ func (s *server) one(stream io.ReadWriteCloser, remote, local net.Addr) error {
 	})
 	select {
 	case <-done:
-	case <-signals:
+	case <-s.signals:
 		s.end()
 		return &exitError{status: exitFault}
 	}

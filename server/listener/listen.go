@@ -3,7 +3,6 @@ package listener
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"syscall"
 
@@ -81,10 +80,4 @@ func addressOf(a net.Addr) (host string, port int) {
 		return host, t.Port
 	}
 	return "UNKNOWN", 65535
-}
-
-// describe is sshd's line for a listening socket.
-func describe(l net.Listener) string {
-	host, port := addressOf(l.Addr())
-	return fmt.Sprintf("Server listening on %s port %d.", host, port)
 }

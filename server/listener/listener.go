@@ -74,6 +74,14 @@ type server struct {
 	live      sync.WaitGroup
 	mu        sync.Mutex
 	listeners []net.Listener
+	signals   chan os.Signal
+}
+
+// catchSignals comes before anybody can know that the server is there: a signal
+// from then on must not end it unheard.
+func (s *server) catchSignals() {
+	s.signals = make(chan os.Signal, 4)
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
 // settings are what a reload replaces; a connection keeps those it began with.
@@ -177,13 +185,11 @@ func (s *server) connection(stream io.ReadWriteCloser, remote, local net.Addr) {
 
 // run serves until a signal ends the server and returns the exit status.
 func (s *server) run() int {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
+	defer signal.Stop(s.signals)
 	for _, l := range s.listeners {
 		s.live.Go(func() { s.acceptLoop(l) })
 	}
-	for sig := range signals {
+	for sig := range s.signals {
 		if sig == syscall.SIGHUP {
 			s.log.Restarting()
 			s.reload()

@@ -85,7 +85,7 @@ type process struct {
 func program(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command("/proc/self/exe", args...), t: t, ended: make(chan struct{})}
-	p.Env = append(os.Environ(), asServer+"="+name, "XDG_STATE_HOME="+t.TempDir())
+	p.Env = append(os.Environ(), asServer+"="+name)
 	p.Stdout, p.Stderr = &p.out, &p.out
 	return p
 }

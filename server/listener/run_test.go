@@ -41,7 +41,7 @@ func TestCommandLine(t *testing.T) {
 		want       []string // each is in the output; none: there is no output
 	}{
 		{"sshd", "-t -f " + s.config, 0, nil},
-		{"nano_ssh_server", "-t", 0, []string{"Host key made: "}},
+		{"nano_ssh_server", "-t -h " + s.key, 0, nil},
 		{"sshd", "-V", 0, []string{"nano_ssh_server_" + Version + ", OpenSSL ", ", libsodium "}},
 		{"sshd", "-T -f " + s.config, 0, []string{"\nmaxauthtries 6\n", "\npidfile " + s.pid() + "\n"}},
 		{"sshd", "-T -f " + s.config + " -C user=a,host=b,addr=1.2.3.4", 0, []string{"\nmaxauthtries 6\n"}},

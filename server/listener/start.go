@@ -105,6 +105,7 @@ func (s *server) start(args []string) error {
 	s.apply(next)
 	switch {
 	case opts.inetd:
+		s.catchSignals()
 		return s.inetd()
 	case sockets == nil:
 		if sockets = s.bind(next.base); len(sockets) == 0 {
@@ -116,6 +117,7 @@ func (s *server) start(args []string) error {
 		}
 	}
 	s.listeners = sockets
+	s.catchSignals()
 	s.announce(next)
 	if opts.debug > 0 {
 		return s.single()

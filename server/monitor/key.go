@@ -96,12 +96,22 @@ func (c *Connection) usableKey(algorithm string, blob []byte) (key sshkey.Public
 		l.Info("userauth_pubkey: signature algorithm %.100s not in PubkeyAcceptedAlgorithms", algorithm)
 	case key.Type() == sshkey.TypeRSA && key.Bits() < c.cfg.RequiredRSASize:
 		l.Info("refusing RSA key: Invalid key length")
+	case foreignApplication(key, algorithm):
+		l.Error("refusing %s key: it was not made for SSH", sshkey.TypeName(key.Type()))
 	case !slices.Contains(c.methods(), "publickey"):
 		l.Debug("publickey is not a method to try now")
 	default:
 		return key, true
 	}
 	return nil, false
+}
+
+// foreignApplication reports a security key that belongs to another relying party
+// than SSH: an authenticator signs for that one on its own terms (THREATS row 26).
+// Only WebAuthn signatures, whose party is always a web site's, may name another.
+func foreignApplication(key sshkey.PublicKey, algorithm string) bool {
+	sk, ok := key.(*sshkey.SecurityKey)
+	return ok && algorithm != sshkey.AlgorithmWebAuthn && !strings.HasPrefix(sk.Application(), "ssh:")
 }
 
 // find looks a key up among the user's. Users who may not log in get the same work

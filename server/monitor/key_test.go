@@ -206,3 +206,22 @@ func TestSecurityKeyFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestThreat26Application: a security key of another relying party than SSH is no
+// key to log in with.
+func TestThreat26Application(t *testing.T) {
+	for application, want := range map[string]bool{"ssh:": true, "ssh:work": true, "": false, "example.com": false, "SSH:": false} {
+		w := newWorld(t, "LogLevel VERBOSE")
+		blob := wire.AppendText(nil, sshkey.TypeSKEd25519)
+		blob = wire.AppendText(wire.AppendString(blob, make([]byte, ed25519.PublicKeySize)), application)
+		key, err := sshkey.ParsePublic(blob)
+		must(t, err)
+		w.authorize("alice", string(sshkey.MarshalAuthorized(key, "sk")))
+		if got := w.start("alice").KeyAcceptable(sshkey.TypeSKEd25519, blob); got != want {
+			t.Errorf("%q: %v", application, got)
+		}
+		if got := w.log.take(); !want && !slices.Contains(got, "ERROR refusing ED25519-SK key: it was not made for SSH [preauth]") {
+			t.Errorf("%q: %q", application, got)
+		}
+	}
+}

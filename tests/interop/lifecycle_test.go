@@ -164,7 +164,7 @@ func TestCannotStart(t *testing.T) {
 					t.Errorf("exit %d", r.Code)
 				}
 			} else {
-				if r.Code != 255 {
+				if r.Code != 255 && (c.name != "no configuration" || r.Code != 1) { // sshd's own status for that is 1
 					t.Errorf("exit %d, expected 255", r.Code)
 				}
 				if n := strings.Count(strings.TrimSpace(said), "\n"); n > 1 {
