@@ -41,7 +41,7 @@ main() {
 recipe_hash() {
 	{
 		echo "$libc $("$host_cc" -dumpfullversion -dumpversion) $("$host_cc" -dumpmachine) $dep_cflags $SOURCE_DATE_EPOCH"
-		cat "$deps/compiler.sh" "$deps/$1.sh"
+		cat "$deps/compiler.sh" "$deps/$1"*
 		[ "$libc" != musl ] || cat "$deps/musl.sh"
 	} | sha256sum | cut -d' ' -f1
 }
