@@ -346,6 +346,8 @@ func TestVersionLine(t *testing.T) {
 	for _, c := range []struct{ send, answer string }{
 		{"GET / HTTP/1.0\r\n", "Invalid SSH identification string.\r\n"},
 		{"SSH-1.5-old\n", "Protocol major versions differ.\r\n"},
+		{"SSH-2-foo\r\n", "Invalid SSH identification string.\r\n"},
+		{"SSH-3.0-foo\r\n", "Protocol major versions differ.\r\n"},
 		{"SSH-2.0-\r\n", "Invalid SSH identification string.\r\n"},
 		{"SSH-2.0-a\x00b\r\n", "Invalid SSH identification string.\r\n"},
 		{strings.Repeat("x", 300), "Invalid SSH identification string.\r\n"},

@@ -77,8 +77,14 @@ func parseVersion(line []byte) (version string, ok, mismatch bool) {
 	if !found || software == "" || proto == "" {
 		return "", false, false
 	}
-	if proto != "2.0" && proto != "1.99" {
-		return "", false, strings.Trim(proto, "0123456789.") == ""
+	major, minor, found := strings.Cut(proto, ".")
+	if !found || !isNumber(major) || !isNumber(minor) {
+		return "", false, false
+	}
+	if major != "2" && proto != "1.99" {
+		return "", false, true
 	}
 	return s, true, false
 }
+
+func isNumber(s string) bool { return s != "" && len(s) < 10 && strings.Trim(s, "0123456789") == "" }
