@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -145,6 +146,7 @@ func ownedBy(pid int, uid uint32) bool {
 // with ignoring (by nohup(1), or a shell's "&") stays ignored in them.
 var prepareProcess = sync.OnceFunc(func() {
 	closeOnExec()
+	resetInternal()
 	ignored := inheritedIgnored()
 	if len(ignored) == 0 {
 		return
@@ -153,6 +155,22 @@ var prepareProcess = sync.OnceFunc(func() {
 	// reads what this one is told of, so that here the signal still has no effect.
 	signal.Notify(make(chan os.Signal, 1), ignored...)
 })
+
+// resetInternal gives the C library's own signals 32 and 33 back their default.
+// make(1) and whatever else starts programs by glibc's posix_spawn leaves them
+// ignored, and neither os/signal nor libc's sigaction takes those numbers. (34 is
+// musl's, which ignores it for good reason once it has changed a user id.)
+func resetInternal() {
+	var action [4]uint64 // of the kernel's struct sigaction: SIG_DFL, no flags, no mask
+	for _, n := range []uintptr{32, 33} {
+		var old [4]uint64
+		const maskSize = 8
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, n, 0, uintptr(unsafe.Pointer(&old)), maskSize, 0, 0)
+		if errno == 0 && old[0] == 1 /* SIG_IGN */ {
+			unix.RawSyscall6(unix.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
+		}
+	}
+}
 
 func closeOnExec() {
 	if unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) == nil {
