@@ -19,6 +19,7 @@ sysroot=$out/sysroot
 stamps=$out/stamps
 
 main() {
+	command -v "$host_cc" >/dev/null || die "there is no $host_cc. Fix: make -f Makefile.$libc setup"
 	mkdir -p "$out" "$cache"
 	exec 9>"$out/lock"
 	flock 9 # two builds at once would unpack over each other

@@ -18,17 +18,6 @@ openssl_without=(
 	filenames ecx ml-kem ml-dsa
 )
 
-# drop_aes192_vaes: a third of the VAES code of AES-GCM, 0.2 MB, is for keys of 192 bits, which SSH does not have with GCM.
-# Such keys go the way of machines without VAES. Left alone where the source does not look as expected.
-drop_aes192_vaes() {
-	local code=crypto/modes/asm/aes-gcm-avx512.pl choice=providers/implementations/ciphers/cipher_aes_gcm_hw_aesni.inc
-	if grep -q '^  192 => 11,$' "$code" && grep -q '^    if (ossl_vaes_vpclmulqdq_capable())$' "$choice"; then
-		sed -i 's/^    if (ossl_vaes_vpclmulqdq_capable())$/    if (keybits != 192 \&\& ossl_vaes_vpclmulqdq_capable())/' "$choice"
-		# shellcheck disable=SC2016 # the patterns' own dollars
-		sed -i -e '/^  192 => 11,$/d' -e '/^ *cmp  *\\$11,\(%eax\|@{\[DWORD\)/d' -e '/^ *je  *\.Laes_.*192_/d' "$code"
-	fi
-}
-
 # dep_build SYSROOT: in the unpacked source, with CC set to the compiler of the C library in question.
 dep_build() {
 	local word options=() target
@@ -38,7 +27,6 @@ dep_build() {
 	riscv64) target=linux64-riscv64 ;;
 	*) target=linux-generic$(getconf LONG_BIT) ;;
 	esac
-	drop_aes192_vaes
 	# An older release does not know some of these words and would refuse them.
 	for word in "${openssl_without[@]}"; do
 		if grep -qE "^ *\"$word\"|=> *\"$word\"|\[ \"$word\"" Configure; then options+=("no-$word"); fi
