@@ -1,8 +1,10 @@
 // Package login is what happens between a granted login and a user's shell: the
-// environment, the message of the day, the line about the last login.
+// environment, the message of the day, the line about the last login, and the
+// login records.
 //
-// The session service calls it in the process of the user. It reads files and
-// builds text; it writes nothing, starts nothing, and decides about no login.
+// The session service calls it in the process of the user, where it reads files and
+// builds text. Recorder alone writes, to utmp and its kin, and belongs to the monitor.
+// The package starts nothing, and decides about no login.
 package login
 
 import (

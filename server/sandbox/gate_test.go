@@ -1,0 +1,242 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// testUser is nobody, in the strict sense too: no test must meet processes of his.
+const testUser = 54321
+
+// gateConfig is the gate's for tests: its own account if root runs them.
+func gateConfig() GateConfig {
+	return GateConfig{UID: testUser, GID: testUser + 1, Dirs: []string{"/nonexistent"}, NoFile: 64}
+}
+
+// runTaken is a gate, and then what somebody does who has taken it.
+func runTaken(c *child) {
+	c.Gate.fault = func(step string) error {
+		if slices.Contains(c.Faults, step) {
+			return errors.New("made to fail")
+		}
+		return nil
+	}
+	missing, err := Gate(&c.Gate)
+	pause("%q %v", missing, err)
+	if err != nil {
+		os.Exit(1)
+	}
+	if c.Attempt == "work" {
+		fmt.Println(work())
+		return
+	}
+	for _, f := range forays {
+		if f.name == c.Attempt {
+			fmt.Println("tries")
+			if err := f.do(); err != nil {
+				fmt.Printf("denied: %v\n", err)
+			} else {
+				fmt.Println("worked")
+			}
+		}
+	}
+}
+
+// missingHere are what a gate lacks whoever runs the tests, as starts of lines.
+func missingHere() []string {
+	var m []string
+	if os.Geteuid() != 0 {
+		m = append(m, "chroot: no right to it", "an account of its own: not started by root")
+	}
+	if !static() {
+		m = append(m, "capability bounding set: not empty", "landlock: ")
+	} else if os.Geteuid() != 0 {
+		m = append(m, "capability bounding set: not empty")
+	}
+	if _, err := landlockABI(); err != nil && static() {
+		m = append(m, "landlock: ")
+	}
+	return m
+}
+
+// checkMissing compares a gate's first line with what has to be missing.
+func checkMissing(t *testing.T, first string, want []string) {
+	t.Helper()
+	if !strings.HasSuffix(first, "] <nil>") {
+		t.Errorf("the gate did not go on: %s", first)
+	}
+	if got := strings.Count(first, `" "`); len(want) > 0 && got != len(want)-1 || len(want) == 0 && first != "[] <nil>" {
+		t.Errorf("missing %s, expected %q", first, want)
+	}
+	for _, w := range want {
+		if !strings.Contains(first, `"`+w) {
+			t.Errorf("missing %s, expected %q", first, w)
+		}
+	}
+}
+
+// TestGateStatus looks at a gate from outside.
+func TestGateStatus(t *testing.T) {
+	p := (&child{Name: "gate", Gate: gateConfig()}).start(t)
+	first := line(t, p.stdout)
+	checkMissing(t, first, missingHere())
+	want := map[string]string{"Seccomp": "2", "NoNewPrivs": "1", "CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapAmb": "0000000000000000"}
+	if os.Geteuid() == 0 {
+		want["Uid"], want["Gid"], want["Groups"] = "54321 54321 54321 54321", "54322 54322 54322 54322", ""
+	}
+	if os.Geteuid() == 0 && static() {
+		want["CapBnd"] = "0000000000000000"
+	}
+	for i, status := range statuses(t, p.pid) {
+		for name, value := range want {
+			if status[name] != value {
+				t.Errorf("thread %d: %s: %q, expected %q", i, name, status[name], value)
+			}
+		}
+	}
+	for _, link := range []string{"root", "cwd"} {
+		name, err := os.Readlink(fmt.Sprintf("/proc/%d/%s", p.pid, link))
+		if os.Geteuid() != 0 {
+			continue // its memory is not for its user
+		}
+		if err != nil || !strings.HasSuffix(name, " (deleted)") || !strings.HasPrefix(name, "/run/.nano_ssh_server-") {
+			t.Errorf("%s -> %q, %v", link, name, err)
+		}
+	}
+	if rest, status := p.end(t); rest != "" || status.ExitStatus() != 0 {
+		t.Errorf("%q, %v", rest, status)
+	}
+}
+
+// TestGateDirectory gives candidates, of which one is good.
+func TestGateDirectory(t *testing.T) {
+	needRoot(t)
+	base, err := os.MkdirTemp("/run", "nano_ssh_server-test-")
+	if err != nil {
+		t.Skipf("no directory in /run: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	for name, mode := range map[string]os.FileMode{"open": 0o777, "full": 0o755, "theirs": 0o755, "good": 0o755} {
+		if err := errors.Join(os.Mkdir(base+"/"+name, mode), os.Chmod(base+"/"+name, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = errors.Join(os.Chmod(base, 0o755), os.WriteFile(base+"/full/file", nil, 0o600), os.Chown(base+"/theirs", testUser, 0),
+		os.Symlink("good", base+"/link"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := gateConfig()
+	for _, name := range []string{"missing", "open", "full", "theirs", "link", "good"} {
+		cfg.Dirs = append(cfg.Dirs, base+"/"+name)
+	}
+	p := (&child{Name: "gate", Gate: cfg}).start(t)
+	checkMissing(t, line(t, p.stdout), missingHere())
+	if name, err := os.Readlink(fmt.Sprintf("/proc/%d/root", p.pid)); err != nil || name != base+"/good" {
+		t.Errorf("root -> %q, %v", name, err)
+	}
+	p.end(t)
+
+	reason := "chroot: no empty directory: "
+	if static() {
+		reason = "chroot: " + errLate.Error()
+	}
+	cfg.Dirs = cfg.Dirs[:len(cfg.Dirs)-1]
+	cfg.MakeIn = []string{base + "/missing"}
+	p = (&child{Name: "gate", Gate: cfg}).start(t)
+	checkMissing(t, line(t, p.stdout), append(missingHere(), reason))
+	p.end(t)
+	if left, err := os.ReadDir(base); err != nil || len(left) != 5 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// TestGateForays tries everything, each in a gate of its own, and outside what works there.
+func TestGateForays(t *testing.T) {
+	for _, f := range forays {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			p := (&child{Name: "gate", Gate: gateConfig(), Attempt: f.name}).start(t)
+			line(t, p.stdout)
+			rest, status := p.end(t)
+			killed := status.Signaled() && status.Signal() == syscall.SIGSYS
+			if !strings.HasPrefix(rest, "tries\n") || strings.Contains(rest, "worked") {
+				t.Errorf("in the gate: %q", rest)
+			}
+			if gatePolicy(1) != nil && f.dies != killed {
+				t.Errorf("in the gate: %q, killed %v", rest, killed)
+			}
+			if f.free && os.Geteuid() == 0 {
+				p := (&child{Name: "outside", Attempt: f.name}).start(t)
+				if rest, _ := p.end(t); strings.Contains(rest, "denied") {
+					t.Errorf("outside: %q", rest)
+				}
+			}
+		})
+	}
+}
+
+// runOutside makes an attempt without a sandbox.
+func runOutside(c *child) {
+	for _, f := range forays {
+		if f.name == c.Attempt {
+			if err := f.do(); err != nil {
+				fmt.Printf("denied: %v\n", err)
+			}
+		}
+	}
+}
+
+// TestGateDegrades has single layers fail: each is reported and the rest holds.
+func TestGateDegrades(t *testing.T) {
+	for _, c := range []struct{ fault, attempt string }{
+		{"limits", "socket, TCP"}, {"dumpable", "socket, TCP"}, {"chroot", "open /etc/passwd"},
+		{"landlock", "open /etc/passwd"}, {"seccomp", "setuid"}, {"capability bounding set", "setuid"},
+	} {
+		t.Run(c.fault, func(t *testing.T) {
+			if c.attempt == "setuid" && c.fault == "seccomp" {
+				needRoot(t)
+			}
+			p := (&child{Name: "gate", Gate: gateConfig(), Attempt: c.attempt, Faults: []string{c.fault}}).start(t)
+			first := line(t, p.stdout)
+			if !strings.Contains(first, `"`+c.fault+`: made to fail"`) || !strings.HasSuffix(first, "] <nil>") {
+				t.Errorf("missing %s", first)
+			}
+			if lost := strings.Contains(first, "no_new_privs"); lost != (c.fault == "seccomp" && !static()) {
+				t.Errorf("missing %s", first)
+			}
+			if rest, status := p.end(t); strings.Contains(rest, "worked") || !status.Signaled() && !strings.Contains(rest, "denied") {
+				t.Errorf("%q, %v", rest, status)
+			}
+		})
+	}
+}
+
+// TestGateRefusals are the gates that must not go on.
+func TestGateRefusals(t *testing.T) {
+	for _, cfg := range []GateConfig{{UID: 0, GID: 1}, {UID: 1, GID: 0}} {
+		if _, err := Gate(&cfg); err == nil {
+			t.Errorf("a gate with %d %d", cfg.UID, cfg.GID)
+		}
+	}
+	needRoot(t)
+	t.Run("directory", func(t *testing.T) {
+		dir, err := os.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		p := (&child{Name: "gate", Gate: gateConfig()}).start(t, dir)
+		if first := line(t, p.stdout); !strings.Contains(first, "descriptor 3 is a directory") {
+			t.Error(first)
+		}
+		if _, status := p.end(t); status.ExitStatus() != 1 {
+			t.Error(status)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package sandbox
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStartLeavesNothing sees that the process which starts a gate stays what it is.
+func TestStartLeavesNothing(t *testing.T) {
+	before, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounding := statuses(t, os.Getpid())[0]["CapBnd"]
+	for range 5 {
+		p := (&child{Name: "gate", Gate: gateConfig()}).start(t)
+		line(t, p.stdout)
+		p.end(t)
+	}
+	if now, err := os.Getwd(); err != nil || now != before {
+		t.Errorf("the working directory is %s, %v", now, err)
+	}
+	if _, err := os.Stat("/proc/self/exe"); err != nil {
+		t.Error(err)
+	}
+	// The threads end a little after what they did.
+	deadline := time.Now().Add(patience)
+	for {
+		left := 0
+		for _, s := range statuses(t, os.Getpid()) {
+			if s["NoNewPrivs"] != "0" || s["CapBnd"] != bounding {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d threads have lost rights", left)
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestStatic runs the tests of the gate in a static program: there Start takes the
+// way that it takes in the server.
+func TestStatic(t *testing.T) {
+	if static() {
+		t.Skip("this is one")
+	}
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip(err)
+	}
+	name := filepath.Join(t.TempDir(), "static.test")
+	build := exec.Command(tool, "test", "-c", "-o", name, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("go test -c: %v\n%s", err, out)
+	}
+	out, err := exec.Command(name, "-test.run=Gate|Start|Title", "-test.v").CombinedOutput()
+	if err != nil || strings.Count(string(out), "--- PASS: TestGate") < 4 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
