@@ -1,79 +1,68 @@
 package main
 
 import (
-	"runtime/debug"
-	"strconv"
-	"strings"
-	"syscall"
+	"fmt"
+	"os"
 
 	"nano_ssh_server/cgo/sodium"
 	"nano_ssh_server/server/account"
 	"nano_ssh_server/server/gate"
-	"nano_ssh_server/server/host/config"
+	"nano_ssh_server/server/ipc"
 	"nano_ssh_server/server/listener"
-	"nano_ssh_server/server/monitor"
-	"nano_ssh_server/server/proto/transport"
-	"nano_ssh_server/server/service/session"
+	"nano_ssh_server/server/sandbox"
+	"nano_ssh_server/server/service/scp"
+	"nano_ssh_server/server/service/sftp"
 )
+
+// roles are the names that a process of the server is started under, beside the
+// server's own.
+var roles = map[string]func(args []string) int{
+	listener.GateName:    runGate,
+	listener.AccountName: runAccount,
+	"sftp-server":        sftp.Main,
+	"scp":                scp.Main,
+}
+
+// inherited is a role's link to the listener. Where there is none, somebody started
+// the role by hand.
+func inherited(run func(*ipc.Link) error) int {
+	link, err := ipc.Inherited(listener.LinkFD)
+	if err == nil {
+		err = run(link)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func runGate([]string) int {
+	return inherited(func(link *ipc.Link) error {
+		return gate.Run(&gate.Process{Link: link, Confine: confine, Random: sodium.Random})
+	})
+}
+
+func runAccount([]string) int {
+	return inherited(func(link *ipc.Link) error {
+		return account.Run(&account.Process{Link: link, Become: become, Title: sandbox.Title, Random: sodium.Random})
+	})
+}
 
 // serve runs one connection through gate and account in this process.
 func serve(s *listener.Session) error {
 	m := s.Monitor
-	state, err := gate.Authenticate(s.Stream, &gate.Config{Transport: transportConfig(s, m.Config()), Monitor: m})
+	state, err := gate.Authenticate(s.Stream, &gate.Config{Transport: gate.TransportConfig(s.Gate, m, sodium.Random), Monitor: m})
 	if err != nil {
 		return err
 	}
 	s.Authenticated()
-	grant := m.Grant()
-	policy := sessionPolicy(s, grant)
-	policy.OpenSSHClient = strings.HasPrefix(state.ClientVersion, "SSH-2.0-OpenSSH")
-	return account.Serve(s.Stream, state, &account.Config{
-		Transport: transportConfig(s, grant.Config), Session: policy,
-		Opener:              session.Local{Account: grant.Account},
-		ClientAliveInterval: grant.Config.ClientAliveInterval, ClientAliveCountMax: grant.Config.ClientAliveCountMax,
-		Peer: m.LogPeer(), Log: m.Log(),
-	})
-}
-
-// transportConfig is a configuration as the transport reads it.
-func transportConfig(s *listener.Session, c *config.Config) *transport.Config {
-	t := &transport.Config{
-		Version:       listener.Identification(c.VersionAddendum),
-		KexAlgorithms: c.KexAlgorithms, HostKeyAlgorithms: s.HostKeyAlgorithms(c),
-		Ciphers: c.Ciphers, MACs: c.MACs, Compression: []string{"none"},
-		PubkeyAlgorithms: c.PubkeyAcceptedAlgorithms,
-		RekeyBytes:       c.RekeyBytes, RekeyInterval: c.RekeyInterval,
-		Signer: s.Monitor, Moduli: monitor.Moduli(c.ModuliFile), Random: sodium.Random,
-		Debug:     s.Monitor.Log().Debug,
-		Recovered: func(v any) { s.Monitor.Log().Bug(v, debug.Stack()) },
+	if err := m.HandOver(); err != nil {
+		return err
 	}
-	if c.Compression {
-		t.Compression = append(t.Compression, "zlib@openssh.com")
+	login := &account.Login{
+		Grant: m.Plain(), Place: s.Place, HostKeys: m.HostKeys(), State: state,
+		Monitor: m, Random: sodium.Random, Change: s.Change,
 	}
-	return t
-}
-
-// sessionPolicy is what a grant lets a user's sessions do.
-func sessionPolicy(s *listener.Session, g *monitor.Grant) *session.Policy {
-	c, a, p, peer := g.Config, g.Account, g.Permissions, s.Peer
-	policy := &session.Policy{
-		Account:      a,
-		ForceCommand: c.ForceCommand, HasKeyCommand: p.HasForceCommand, KeyCommand: p.ForceCommand,
-		PermitPTY: c.PermitTTY && p.PTY, PermitUserRC: c.PermitUserRC && p.UserRC,
-		PermitUserEnvironment: c.PermitUserEnvironment, UserEnvironmentPatterns: c.PermitUserEnvironmentPatterns,
-		KeyEnvironment: p.Environment, SetEnv: c.SetEnv, AcceptEnv: c.AcceptEnv,
-		Subsystems: map[string]string{},
-		RemoteAddr: peer.RemoteHost, RemotePort: strconv.Itoa(peer.RemotePort),
-		LocalAddr: peer.LocalHost, LocalPort: strconv.Itoa(peer.LocalPort),
-		PrintMotd: c.PrintMotd, PrintLastLog: c.PrintLastLog, PasswordExpired: g.PasswordExpired,
-		MaxSessions: c.MaxSessions, XAuthLocation: c.XAuthLocation,
-		Log: sessionLog{s.Monitor.Log()},
-	}
-	if s.Root {
-		policy.Credential = &syscall.Credential{Uid: a.UID, Gid: a.GID, Groups: a.Groups}
-	}
-	for _, sub := range c.Subsystem {
-		policy.Subsystems[sub.Name] = sub.Command
-	}
-	return policy
+	return account.Serve(s.Stream, state, login.Config())
 }

@@ -8,15 +8,18 @@ package account
 import (
 	"errors"
 	"io"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/ipc"
 	"nano_ssh_server/server/proto/connection"
 	"nano_ssh_server/server/proto/msg"
 	"nano_ssh_server/server/proto/transport"
+	"nano_ssh_server/server/service/forward"
 	"nano_ssh_server/server/service/session"
 )
 
@@ -25,17 +28,34 @@ type Config struct {
 	Transport *transport.Config
 	Session   *session.Policy
 	Opener    session.Opener
+	// Forwarding is what may be forwarded; the zero value is nothing.
+	Forwarding Forwarding
+	// HostKeys are announced to the client, and proved by Prove (OpenSSH PROTOCOL
+	// 2.5); none: no announcement.
+	HostKeys []ipc.HostKey
+	Prove    func(algorithm string, blob []byte) ([]byte, error)
+	// AuthInfo are the lines of ExposeAuthInfo's file; nil: no file.
+	AuthInfo []string
 	// ClientAliveInterval is after how much silence the client is asked for a
 	// sign of life; after ClientAliveCountMax questions without one the
 	// connection ends. 0: never.
 	ClientAliveInterval time.Duration
 	ClientAliveCountMax int
-	Peer                log.Peer
-	Log                 *log.Logger
+	// ChannelTimeouts close channels, and UnusedTimeout ends a connection without
+	// any, that nobody uses.
+	ChannelTimeouts []ipc.ChannelTimeout
+	UnusedTimeout   time.Duration
+	// ServiceClasses are IPQoS's values for sessions without a terminal and with one.
+	ServiceClasses [2]int
+	Peer           log.Peer
+	Log            *log.Logger
 }
 
 // ErrTimeout ends a connection whose client no longer answers.
 var ErrTimeout = errors.New("client not responding")
+
+// ErrUnused ends a connection that had no channel for UnusedConnectionTimeout.
+var ErrUnused = errors.New("connection without channels")
 
 // ErrBug ends a connection in which our own code panicked.
 var ErrBug = errors.New("internal error")
@@ -56,39 +76,57 @@ func Serve(stream io.ReadWriteCloser, state *transport.State, cfg *Config) (err 
 		return err
 	}
 	defer conn.Free()
-	sessions := session.NewServer(cfg.Session, cfg.Opener)
-	defer sessions.Close()
+	if file := cfg.exposeAuthInfo(); file != "" {
+		defer os.Remove(file)
+	}
 	c := &served{}
-	mux := connection.New(conn, &connection.Config{
-		Open: map[string]func(*connection.NewChannel){
-			"session": func(n *connection.NewChannel) {
-				if c.noMoreSessions.Load() {
-					n.Reject(msg.OpenAdministrativelyProhibited, "no more sessions")
-					return
-				}
-				sessions.Open(n)
-			},
-		},
-		Global: map[string]func(*connection.GlobalRequest){
-			"no-more-sessions@openssh.com": func(g *connection.GlobalRequest) { c.noMoreSessions.Store(true) },
-		},
+	muxConfig := &connection.Config{
+		Open:      map[string]func(*connection.NewChannel){},
+		Global:    map[string]func(*connection.GlobalRequest){},
 		Recovered: func(v any) { c.bug.Store(true); cfg.Log.Bug(v, debug.Stack()) },
-	})
+	}
+	forwarder := cfg.Forwarding.register(muxConfig, func() { c.bug.Store(true); c.mux.Close() })
+	policy := *cfg.Session
+	if q, ok := stream.(interface{ SetServiceClass(int) }); ok {
+		policy.Interactive = func(yes bool) { q.SetServiceClass(cfg.ServiceClasses[map[bool]int{true: 1}[yes]]) }
+	}
+	if forwarder.Agent != nil {
+		policy.Forwarder, policy.Interfaces = sessionForwarder{forwarder}, forwarder.tun.Interfaces
+	}
+	sessions := session.NewServer(&policy, cfg.Opener)
+	defer sessions.Close()
+	muxConfig.Open["session"] = func(n *connection.NewChannel) {
+		if c.noMoreSessions.Load() {
+			n.Reject(msg.OpenAdministrativelyProhibited, "no more sessions")
+			return
+		}
+		sessions.Open(n)
+	}
+	muxConfig.Global["no-more-sessions@openssh.com"] = func(g *connection.GlobalRequest) { c.noMoreSessions.Store(true) }
+	muxConfig.Global[forward.HostKeysProveRequest] = func(g *connection.GlobalRequest) { cfg.prove(g, state.SessionID) }
+	mux := connection.New(conn, muxConfig)
+	forwarder.attach(mux)
+	defer forwarder.close()
 	defer mux.Close() // whatever happens, nobody waits for a window any more
 	c.mux, c.conn = mux, conn
 	if err := conn.Begin(); err != nil {
 		return err
 	}
+	cfg.announceHostKeys(mux)
 	if cfg.ClientAliveInterval > 0 {
 		stop := c.watch(cfg)
 		defer stop()
 	}
+	stopTimeouts := c.watchUse(cfg)
+	defer stopTimeouts()
 	err = mux.Serve()
 	switch {
 	case c.bug.Load():
 		return ErrBug // told with its stack
 	case c.timedOut.Load():
 		err = ErrTimeout
+	case c.unused.Load():
+		return ErrUnused
 	}
 	cfg.logEnd(err)
 	return err
@@ -119,6 +157,7 @@ type served struct {
 	conn           *transport.Conn
 	noMoreSessions atomic.Bool
 	timedOut       atomic.Bool
+	unused         atomic.Bool
 	bug            atomic.Bool
 }
 

@@ -25,6 +25,17 @@ func (c *codec) text(fields ...*string) {
 	}
 }
 
+// bytes shares the memory of what it reads.
+func (c *codec) bytes(fields ...*[]byte) {
+	for _, v := range fields {
+		if c.r == nil {
+			c.b = wire.AppendString(c.b, *v)
+			continue
+		}
+		*v = c.r.String()
+	}
+}
+
 // bool takes 0 and 1 only: any value has one form.
 func (c *codec) bool(fields ...*bool) {
 	for _, v := range fields {

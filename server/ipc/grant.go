@@ -64,7 +64,7 @@ type Settings struct {
 	AcceptEnv, SetEnv                              []string
 	Subsystems                                     []Subsystem
 	MaxSessions                                    int32
-	XAuthLocation                                  string
+	XAuthLocation, ProgramDir                      string
 
 	// The connection.
 	ClientAliveInterval     time.Duration
@@ -79,6 +79,8 @@ type Settings struct {
 	AllowTCPForwarding, AllowStreamLocalForwarding int32
 	AllowAgentForwarding                           bool
 	AgentSocketPath                                string
+	AddressFamily                                  int32
+	KeepAliveAll                                   bool // TCPKeepAlive all
 	GatewayPorts, PermitTunnel                     int32
 	PermitOpen, PermitListen                       []string
 	StreamLocalBindMask                            uint32
@@ -87,13 +89,11 @@ type Settings struct {
 	X11DisplayOffset                               int32
 
 	// Later key exchanges.
-	VersionAddendum                  string
-	KexAlgorithms, HostKeyAlgorithms []string
-	Ciphers, MACs                    []string
-	Compression                      bool
-	RekeyBytes                       uint64
-	RekeyInterval                    time.Duration
-	ModuliFile                       string
+	KexAlgorithms []string
+	Ciphers, MACs []string
+	Compression   bool
+	RekeyBytes    uint64
+	RekeyInterval time.Duration
 }
 
 // Subsystem is one Subsystem line.
@@ -171,7 +171,7 @@ func (c *codec) settings(s *Settings) {
 	c.texts(&s.AcceptEnv, &s.SetEnv)
 	list(c, &s.Subsystems, func(v *Subsystem) { c.text(&v.Name, &v.Command) })
 	c.int32(&s.MaxSessions)
-	c.text(&s.XAuthLocation)
+	c.text(&s.XAuthLocation, &s.ProgramDir)
 
 	c.duration(&s.ClientAliveInterval)
 	c.int32(&s.ClientAliveCountMax)
@@ -183,18 +183,18 @@ func (c *codec) settings(s *Settings) {
 	c.int32(&s.AllowTCPForwarding, &s.AllowStreamLocalForwarding)
 	c.bool(&s.AllowAgentForwarding)
 	c.text(&s.AgentSocketPath)
+	c.int32(&s.AddressFamily)
+	c.bool(&s.KeepAliveAll)
 	c.int32(&s.GatewayPorts, &s.PermitTunnel)
 	c.texts(&s.PermitOpen, &s.PermitListen)
 	c.uint32(&s.StreamLocalBindMask)
 	c.bool(&s.StreamLocalBindUnlink, &s.X11Forwarding, &s.X11UseLocalhost)
 	c.int32(&s.X11DisplayOffset)
 
-	c.text(&s.VersionAddendum)
-	c.texts(&s.KexAlgorithms, &s.HostKeyAlgorithms, &s.Ciphers, &s.MACs)
+	c.texts(&s.KexAlgorithms, &s.Ciphers, &s.MACs)
 	c.bool(&s.Compression)
 	c.uint64(&s.RekeyBytes)
 	c.duration(&s.RekeyInterval)
-	c.text(&s.ModuliFile)
 }
 
 func (c *codec) permit(v *Permit) {

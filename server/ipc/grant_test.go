@@ -20,6 +20,10 @@ func fill(v reflect.Value, next *int64) {
 			fill(v.Field(i), next)
 		}
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			v.SetBytes([]byte{byte(*next), 0, '\n'})
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), next)
 		fill(v.Index(1), next)

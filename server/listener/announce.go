@@ -2,18 +2,19 @@ package listener
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"nano_ssh_server/cgo/sodium"
 	"nano_ssh_server/server/host/config"
+	"nano_ssh_server/server/monitor"
 	"nano_ssh_server/server/proto/sshkey"
 )
 
 // bind listens on the addresses of a configuration.
-func (s *server) bind(c *config.Config) []net.Listener {
+func (s *server) bind(c *config.Config) []*socket {
 	addresses, err := c.Listen(nil)
 	if err != nil {
 		s.log.Fatal("%v", err)
@@ -54,45 +55,47 @@ func (s *server) announce(now *settings) {
 
 // inetd serves the one connection on descriptors 0 and 1 (-i).
 func (s *server) inetd() error {
-	c, err := net.FileConn(os.Stdin)
+	fds, peer, err := standardStream()
 	if err != nil {
-		p, err := newPipes(os.Stdin, os.Stdout)
-		if err != nil {
-			return err
-		}
-		freeStandard()
-		return s.one(p, nil, nil)
+		return err
 	}
-	freeStandard()
-	return s.one(newStream(c, s.keepAlive()), c.RemoteAddr(), c.LocalAddr())
+	if len(fds) == 1 {
+		s.prepareSocket(fds[0])
+	}
+	return s.one(fds, peer)
 }
 
 // single serves the next connection and no other (-d).
 func (s *server) single() error {
-	accepted := make(chan net.Conn)
+	type found struct {
+		fd   int
+		peer monitor.Peer
+	}
+	accepted := make(chan found)
 	for _, l := range s.listeners {
-		s.live.Go(func() {
-			c, err := l.Accept()
+		go func() {
+			fd, peer, err := l.accept()
 			if err != nil {
 				return
 			}
 			select {
-			case accepted <- c:
+			case accepted <- found{fd, peer}:
 			case <-s.ctx.Done():
-				_ = c.Close()
+				_ = unix.Close(fd)
 			}
-		})
+		}()
 	}
 	select {
 	case c := <-accepted:
 		// Others that come until the sockets are closed find nobody.
 		go func() {
 			for c := range accepted {
-				_ = c.Close()
+				_ = unix.Close(c.fd)
 			}
 		}()
 		s.closeListeners()
-		return s.one(newStream(c, s.keepAlive()), c.RemoteAddr(), c.LocalAddr())
+		s.prepareSocket(c.fd)
+		return s.one([]int{c.fd}, c.peer)
 	case sig := <-s.signals:
 		s.log.Terminating(int(sig.(syscall.Signal)))
 		s.cancel()
@@ -103,15 +106,13 @@ func (s *server) single() error {
 
 // one serves one connection to its end, or to a signal's. The status after one
 // that ended before a login is 255, as sshd's.
-func (s *server) one(stream io.ReadWriteCloser, remote, local net.Addr) error {
-	done := make(chan struct{})
-	s.live.Go(func() {
-		defer close(done)
-		s.connection(stream, remote, local)
-	})
+func (s *server) one(fds []int, peer monitor.Peer) error {
+	c := s.begin(fds, peer, func() {})
+	go c.start()
 	select {
-	case <-done:
+	case <-c.done:
 	case <-s.signals:
+		c.drop()
 		s.end()
 		return &exitError{status: exitFault}
 	}

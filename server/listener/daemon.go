@@ -23,7 +23,7 @@ const firstInherited = 3 // after stdin, stdout and stderr
 
 // daemonize starts the process that goes on in the background. It returns once
 // that process is ready, or with what it died of.
-func daemonize(listeners []net.Listener) error {
+func daemonize(listeners []*socket) error {
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func daemonize(listeners []net.Listener) error {
 	cmd.Stderr = os.Stderr // until it is ready, its errors are for the terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	for _, l := range listeners {
-		f, err := l.(*net.TCPListener).File()
+		f, err := l.Listener.(*net.TCPListener).File()
 		if err != nil {
 			tell.Close()
 			return err
@@ -58,7 +58,7 @@ func daemonize(listeners []net.Listener) error {
 
 // inherited returns the sockets that daemonize handed over, and a function that
 // says that this process is ready. Without inheritance all are nil.
-func inherited() ([]net.Listener, func(), error) {
+func inherited() ([]*socket, func(), error) {
 	value, ok := os.LookupEnv(inheritEnv)
 	if !ok {
 		return nil, nil, nil
@@ -68,7 +68,7 @@ func inherited() ([]net.Listener, func(), error) {
 	if err != nil || n < 1 || n > 256 {
 		return nil, nil, fmt.Errorf("bad %s", inheritEnv)
 	}
-	var listeners []net.Listener
+	var listeners []*socket
 	for i := range n {
 		f := os.NewFile(uintptr(firstInherited+1+i), "listener")
 		l, err := net.FileListener(f)
@@ -76,7 +76,11 @@ func inherited() ([]net.Listener, func(), error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		listeners = append(listeners, l)
+		listening, err := newSocket(l)
+		if err != nil {
+			return nil, nil, err
+		}
+		listeners = append(listeners, listening)
 	}
 	pipe := os.NewFile(firstInherited, "ready")
 	syscall.CloseOnExec(firstInherited)

@@ -25,6 +25,7 @@ type options struct {
 	overrides   []string // -o
 	specs       []string // -C
 	graceTime   string
+	hostLen     string // -u
 }
 
 // usageError is a command line that sshd(8) does not know.
@@ -108,8 +109,8 @@ func (o *options) setSwitch(flag byte) bool {
 	return true
 }
 
-// setValue handles the flags with a value. -b, -k (protocol 1) and -u (the
-// width of a utmp field) are accepted and change nothing, as in OpenSSH.
+// setValue handles the flags with a value. -b and -k (protocol 1) are accepted and
+// change nothing, as in OpenSSH.
 func (o *options) setValue(flag byte, value string) {
 	switch flag {
 	case 'C':
@@ -126,6 +127,8 @@ func (o *options) setValue(flag byte, value string) {
 		o.hostKeys = append(o.hostKeys, value)
 	case 'o':
 		o.overrides = append(o.overrides, value)
+	case 'u':
+		o.hostLen = value
 	case 'p':
 		o.ports = append(o.ports, value)
 	}

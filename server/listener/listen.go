@@ -14,8 +14,8 @@ import (
 // bindAll listens on every address and reports each failure in sshd's words.
 // Sockets of both families are separate, as in sshd, so that the addresses in
 // logs are plain.
-func bindAll(addresses []config.ListenAddr, logError func(string, ...any)) []net.Listener {
-	var out []net.Listener
+func bindAll(addresses []config.ListenAddr, logError func(string, ...any)) []*socket {
+	var out []*socket
 	for _, a := range addresses {
 		if a.Addr.Addr().Is6() && a.Addr.Addr().IsUnspecified() && !haveIPv6() {
 			continue
@@ -39,7 +39,7 @@ func haveIPv6() bool {
 	return true
 }
 
-func bind(a config.ListenAddr) (net.Listener, error) {
+func bind(a config.ListenAddr) (*socket, error) {
 	lc := net.ListenConfig{KeepAlive: -1, Control: func(network, _ string, c syscall.RawConn) error {
 		var failed error
 		err := c.Control(func(fd uintptr) {
@@ -58,7 +58,11 @@ func bind(a config.ListenAddr) (net.Listener, error) {
 	if a.Addr.Addr().Is4() {
 		network = "tcp4"
 	}
-	return lc.Listen(context.Background(), network, a.Addr.String())
+	l, err := lc.Listen(context.Background(), network, a.Addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return newSocket(l)
 }
 
 // reason returns the innermost error's text, as strerror(3) has it.

@@ -2,9 +2,10 @@
 // line and the configuration, owns the listening sockets and the host keys,
 // accepts and counts connections, reloads and ends.
 //
-// It never reads a byte that a peer sent: each accepted socket goes to Serve,
-// which main composes of the gate and the account role, together with the
-// monitor that answers their requests.
+// It never reads a byte that a peer sent: each accepted socket goes to a gate and
+// then to an account process (role.go, roles.go), with the monitor answering their
+// requests. A server that an ordinary user started is one process: there Serve,
+// which main composes of both roles, runs each connection.
 package listener
 
 import (
@@ -12,10 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,15 +23,19 @@ import (
 
 	"nano_ssh_server/server/host/config"
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/ipc"
+	"nano_ssh_server/server/listener/source"
 	"nano_ssh_server/server/monitor"
 )
 
-// Session is one accepted connection on its way through the roles.
+// Session is one accepted connection on its way through the roles of one process.
 type Session struct {
 	Stream  io.ReadWriteCloser
 	Monitor *monitor.Connection
-	Peer    monitor.Peer
-	Root    bool // this process is root's: sessions change to their user
+	Place   ipc.Place
+	Gate    *ipc.GateSettings
+	// Change says that this process is root's: programs change to their user.
+	Change bool
 	// Authenticated ends the connection's time limit and its place among the
 	// startups. It is called between the gate and the account role.
 	Authenticated func()
@@ -39,11 +43,6 @@ type Session struct {
 
 // Serve runs one connection to its end and returns why it ended.
 type Serve func(*Session) error
-
-// HostKeyAlgorithms are those of a configuration that a host key is there for.
-func (s *Session) HostKeyAlgorithms(c *config.Config) []string {
-	return s.Monitor.Algorithms(c.HostKeyAlgorithms)
-}
 
 // Identification is the server's version line (RFC 4253 section 4.2), with
 // VersionAddendum behind it.
@@ -65,7 +64,13 @@ type server struct {
 	status   int
 	failed   atomic.Bool // -i: the connection ended before a login
 	settings atomic.Pointer[settings]
+	separate bool  // roles are processes of their own
+	syslog   int32 // facility that is logged to, -1: none
+	roles    roles
+	lastID   atomic.Uint32 // of the connections
+	sources  *source.Table
 	startups startups
+	setTitle func(string)
 	throttle throttle
 	log      *log.Logger
 
@@ -73,7 +78,7 @@ type server struct {
 	cancel    context.CancelFunc
 	live      sync.WaitGroup
 	mu        sync.Mutex
-	listeners []net.Listener
+	listeners []*socket
 	signals   chan os.Signal
 }
 
@@ -81,7 +86,7 @@ type server struct {
 // from then on must not end it unheard.
 func (s *server) catchSignals() {
 	s.signals = make(chan os.Signal, 4)
-	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)
 }
 
 // settings are what a reload replaces; a connection keeps those it began with.
@@ -89,19 +94,20 @@ type settings struct {
 	file   *config.File
 	base   *config.Config
 	shared *monitor.Shared
+	gate   *ipc.GateSettings
 }
 
 // acceptLoop accepts on one socket until it is closed.
-func (s *server) acceptLoop(l net.Listener) {
+func (s *server) acceptLoop(l *socket) {
 	delay := time.Duration(0)
 	for {
-		c, err := l.Accept()
+		fd, peer, err := l.accept()
 		if err == nil {
 			delay = 0
-			s.accepted(c)
+			s.accepted(fd, peer)
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) || s.ctx.Err() != nil {
+		if errors.Is(err, os.ErrClosed) || s.ctx.Err() != nil {
 			return
 		}
 		// Out of descriptors or memory: wait for some to come back, as sshd does.
@@ -115,72 +121,43 @@ func (s *server) acceptLoop(l net.Listener) {
 	}
 }
 
-// accepted starts a connection unless there are too many that have not authenticated.
-func (s *server) accepted(c net.Conn) {
-	n, ok := s.startups.enter()
-	level := s.throttle.note(s.log, time.Now(), ok, n < s.startups.begin())
+// accepted starts a connection unless its source, or there being too many that
+// have not authenticated, speaks against it.
+func (s *server) accepted(fd int, peer monitor.Peer) {
+	addr, _ := netip.ParseAddr(peer.RemoteHost)
+	now := time.Now()
+	place, refusal := s.sources.Enter(addr, now)
+	n, _, _ := s.startups.state()
+	ok := refusal == source.Admitted
+	if ok {
+		if n, ok = s.startups.enter(); !ok {
+			s.sources.Leave(place)
+			refusal = log.PastMaxStartups
+		}
+	}
+	level := log.Info
+	if !refusal.Penalty() {
+		level = s.throttle.note(s.log, now, ok, n < s.startups.begin())
+	}
 	if !ok {
-		host, port := addressOf(c.RemoteAddr())
-		lhost, lport := addressOf(c.LocalAddr())
-		s.log.Dropped(level, n, host, port, lhost, lport, log.PastMaxStartups)
-		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = io.WriteString(c, "Not allowed at this time\r\n")
-		_ = c.Close()
+		s.log.Dropped(level, n, peer.RemoteHost, peer.RemotePort, peer.LocalHost, peer.LocalPort, string(refusal))
+		refuse(fd)
 		return
 	}
-	s.live.Go(func() { s.connection(newStream(c, s.keepAlive()), c.RemoteAddr(), c.LocalAddr()) })
-}
-
-func (s *server) keepAlive() bool {
-	return s.settings.Load().base.TCPKeepAlive != config.KeepAliveNo
-}
-
-// connection runs one connection with its time limit.
-func (s *server) connection(stream io.ReadWriteCloser, remote, local net.Addr) {
-	now := s.settings.Load()
-	var peer monitor.Peer
-	peer.RemoteHost, peer.RemotePort = addressOf(remote)
-	peer.LocalHost, peer.LocalPort = addressOf(local)
-	m := monitor.New(now.shared, peer)
-	m.Log().Connection(peer.RemoteHost, peer.RemotePort, peer.LocalHost, peer.LocalPort, "")
-	defer stream.Close()
-	stop := context.AfterFunc(s.ctx, func() { _ = stream.Close() })
-	defer stop()
-	var once sync.Once
-	leave := func() { once.Do(s.startups.leave) }
-	defer leave()
-	authenticated := false
-	defer func() {
-		// The last place where a panic of this connection can be kept from the others.
-		if v := recover(); v != nil {
-			m.Log().Bug(v, debug.Stack())
-			s.failed.Store(true)
-		}
-	}()
-	var grace *time.Timer
-	if d := now.base.LoginGraceTime; d > 0 {
-		grace = time.AfterFunc(d, func() {
-			m.Log().LoginTimeout(peer.RemoteHost, peer.RemotePort)
-			_ = stream.Close()
-		})
-		defer grace.Stop()
-	}
-	err := s.serve(&Session{
-		Stream: stream, Monitor: m, Peer: peer, Root: os.Geteuid() == 0,
-		Authenticated: func() {
-			authenticated = true
-			if grace != nil {
-				grace.Stop()
-			}
-			if q, ok := stream.(interface{ LoginDone() }); ok {
-				q.LoginDone()
-			}
-			leave()
-		},
+	s.prepareSocket(fd)
+	c := s.begin([]int{fd}, peer, func() {
+		s.sources.Leave(place)
+		s.startups.leave()
+		s.title()
 	})
-	if err != nil && !authenticated {
-		s.failed.Store(true)
-	}
+	s.title()
+	go c.start()
+}
+
+// title shows the startups in ps(1), as sshd.
+func (s *server) title() {
+	now, begin, full := s.startups.state()
+	s.setTitle(fmt.Sprintf("sshd: [listener] %d of %d-%d startups", now, begin, full))
 }
 
 // run serves until a signal ends the server and returns the exit status.
@@ -190,10 +167,14 @@ func (s *server) run() int {
 		s.live.Go(func() { s.acceptLoop(l) })
 	}
 	for sig := range s.signals {
-		if sig == syscall.SIGHUP {
+		switch sig {
+		case syscall.SIGHUP:
 			s.log.Restarting()
 			s.reload()
 			continue
+		case syscall.SIGUSR1:
+			s.drain()
+			return 0
 		}
 		s.log.Terminating(int(sig.(syscall.Signal)))
 		if s.name == asSSHD && sig != syscall.SIGTERM {
@@ -214,6 +195,9 @@ func (s *server) end() int {
 	s.cancel()
 	s.closeListeners()
 	removePidFile(s.settings.Load().base.PidFile)
+	if s.separate && s.opts.debug == 0 && !s.opts.inetd {
+		return 0 // sessions go on in their processes, as sshd's do
+	}
 	done := make(chan struct{})
 	go func() { s.live.Wait(); close(done) }()
 	select {
@@ -248,6 +232,9 @@ func (s *server) reload() {
 	}
 	s.log.SetLevel(s.level(next.base))
 	s.apply(next)
+	if s.separate {
+		s.renew()
+	}
 	if err := writePidFile(next.base.PidFile); err != nil {
 		s.log.Error("Couldn't create pid file %q: %s", next.base.PidFile, reason(err))
 	}
@@ -273,6 +260,29 @@ func (s *server) rebind(c, old *config.Config) bool {
 		s.live.Go(func() { s.acceptLoop(l) })
 	}
 	return ok
+}
+
+// drain ends the server gracefully (SIGUSR1): no new connections, and an end when
+// the last one is over. A second signal to end does so at once.
+func (s *server) drain() {
+	s.log.Info("Received signal %d; waiting for connections to end.", int(syscall.SIGUSR1))
+	s.closeListeners()
+	removePidFile(s.settings.Load().base.PidFile)
+	done := make(chan struct{})
+	go func() { s.live.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-s.signals:
+			if sig == syscall.SIGHUP || sig == syscall.SIGUSR1 {
+				continue
+			}
+			s.log.Terminating(int(sig.(syscall.Signal)))
+			s.end()
+			return
+		}
+	}
 }
 
 // listening is a configuration's addresses in comparable form.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,7 +17,9 @@ import (
 	"nano_ssh_server/server/host/config"
 	"nano_ssh_server/server/host/hostkey"
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/host/login"
 	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/listener/source"
 	"nano_ssh_server/server/monitor"
 )
 
@@ -26,6 +29,9 @@ const Version = "0.1.0"
 // exitFault is the status after a fault of the configuration, the keys or the
 // addresses, as sshd's.
 const exitFault = 255
+
+// maxHostLen is the most that sshd takes for -u, in bytes.
+const maxHostLen = 65
 
 // asSSHD is the name under which the server is a drop-in for OpenSSH's: its
 // port, files and habits are the defaults then.
@@ -40,8 +46,8 @@ type exitError struct {
 func (e *exitError) Error() string { return e.text }
 
 // Run is the whole server, started with a command line. It returns the exit status.
-func Run(args []string, serve Serve) int {
-	s := &server{serve: serve, name: filepath.Base(args[0])}
+func Run(args []string, serve Serve, title func(string)) int {
+	s := &server{serve: serve, name: filepath.Base(args[0]), setTitle: title}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
 	err := s.start(args[1:])
@@ -68,6 +74,9 @@ func (s *server) start(args []string) error {
 	s.opts = opts
 	if opts.version {
 		return &exitError{0, versionLine()}
+	}
+	if n, err := strconv.Atoi(opts.hostLen); opts.hostLen != "" && (err != nil || n < 0 || n > maxHostLen) {
+		return &exitError{1, "Invalid utmp length."}
 	}
 	s.profile = config.SshdProfile()
 	if s.name != asSSHD {
@@ -102,6 +111,8 @@ func (s *server) start(args []string) error {
 	if err := s.prepareAccess(next); err != nil {
 		return err
 	}
+	next.shared.ProgramDir = linkPrograms()
+	s.separate = os.Geteuid() == 0 && next.base.PrivilegeSeparation
 	s.apply(next)
 	switch {
 	case opts.inetd:
@@ -118,6 +129,7 @@ func (s *server) start(args []string) error {
 	}
 	s.listeners = sockets
 	s.catchSignals()
+	go s.prestart()
 	s.announce(next)
 	if opts.debug > 0 {
 		return s.single()
@@ -193,8 +205,10 @@ func (s *server) level(c *config.Config) log.Level {
 // else syslog for sshd. Without a configuration nano_ssh_server logs to stderr.
 func (s *server) setSink(c *config.Config) {
 	level := s.level(c)
+	s.syslog = -1
 	if s.logFile == nil && s.name == asSSHD && !s.opts.stderr && s.opts.debug == 0 {
 		s.log = log.New(log.NewSyslog(asSSHD, c.SyslogFacility), level)
+		s.syslog = int32(c.SyslogFacility)
 		return
 	}
 	s.log.SetLevel(level)
@@ -293,20 +307,54 @@ func (s *server) share(file *config.File, keys *hostkey.Set) *monitor.Shared {
 	sh := &monitor.Shared{File: file, Keys: keys, Users: user.System, Log: s.log}
 	if old := s.settings.Load(); old != nil {
 		sh.Verifier, sh.Secret = old.shared.Verifier, old.shared.Secret
+		sh.ProgramDir = old.shared.ProgramDir
+		sh.Records = old.shared.Records
 		sh.Only, sh.OneTime, sh.OneTimeAccount = old.shared.Only, old.shared.OneTime, old.shared.OneTimeAccount
 		return sh
 	}
 	sh.Verifier = user.NewVerifier(user.System)
+	if os.Geteuid() == 0 {
+		sh.Records = login.NewRecorder()
+		if n, err := strconv.Atoi(s.opts.hostLen); err == nil {
+			sh.Records.HostLen = n
+		}
+	}
 	sodium.Random(sh.Secret[:])
 	return sh
 }
 
 // apply makes settings those of new connections.
 func (s *server) apply(next *settings) {
-	m := next.base.MaxStartups
+	m := affordable(next.base.MaxStartups)
 	s.startups.set(m.Begin, m.Rate, m.Full)
+	if s.sources == nil {
+		s.sources = source.New(source.ConfigOf(next.base), s.log)
+	} else {
+		s.sources.Configure(source.ConfigOf(next.base))
+	}
 	next.shared.Log = s.log
+	next.shared.Chroots, next.shared.NoShell = s.separate, s.name != asSSHD && s.opts.configFile == ""
+	next.gate = next.shared.GateSettings(Identification(next.base.VersionAddendum))
 	s.settings.Store(next)
+}
+
+// spareFiles are descriptors that startups must leave for everything else.
+const spareFiles = 512
+
+// affordable is MaxStartups as far as the limit of open files goes: a connection has
+// one here. Beyond it the server could not even start a user's process.
+func affordable(m config.MaxStartups) config.MaxStartups {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return m
+	}
+	most := int(min(limit.Cur, 1<<30)) / 2
+	if limit.Cur > 2*spareFiles {
+		most = int(min(limit.Cur, 1<<30)) - spareFiles
+	}
+	m.Full = max(min(m.Full, most), 1)
+	m.Begin = min(m.Begin, m.Full)
+	return m
 }
 
 // faults prints what is wrong with a configuration and gives the exit status.

@@ -99,3 +99,10 @@ func (s *startups) leave() {
 	s.now--
 	s.mu.Unlock()
 }
+
+// state is what the title shows: how many there are, and the limits.
+func (s *startups) state() (now, begin, full int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now, s.start, s.full
+}

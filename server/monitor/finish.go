@@ -1,17 +1,19 @@
 package monitor
 
 import (
+	"os"
 	"slices"
 	"strings"
 
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/config"
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/ipc"
 )
 
 // Methods are the methods that may be tried now, in sshd's order.
 func (c *Connection) Methods() []string {
-	c.must(reqMethods)
+	c.must(ipc.Methods)
 	return c.methods()
 }
 
@@ -75,6 +77,11 @@ func (c *Connection) finish(t try) (ok, partial bool) {
 		return true, false
 	}
 	if !partial {
+		if t.method == "password" {
+			e := c.entry("ssh:notty", os.Getpid())
+			e.User = c.name
+			c.record(c.shared.Records.Failed(e))
+		}
 		c.failures++
 		c.tries++
 	}
@@ -132,7 +139,7 @@ func (c *Connection) advance(method string) (complete, partial bool) {
 // Failed counts a try that failed before a question came here: as in sshd's
 // monitor there is no line for it.
 func (c *Connection) Failed(method string) {
-	c.must(reqFailed)
+	c.must(ipc.Failed)
 	if method == "password" {
 		c.log.WithPreauth().Info("password change not supported")
 	}

@@ -3,6 +3,7 @@ package monitor
 import (
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/config"
+	"nano_ssh_server/server/host/log"
 	"nano_ssh_server/server/host/user"
 	"nano_ssh_server/server/ipc"
 )
@@ -23,15 +24,18 @@ func (c *Connection) makeGrant(method string) {
 		User: c.name, Method: method, Account: c.account, Permissions: c.rights,
 		Config: c.cfg, Methods: c.authInfo, PasswordExpired: c.expired,
 	}
-	c.phase = phaseGranted
+	c.enter(phaseGranted)
 	c.publish()
 }
 
-// Plain is the grant as it travels to the account role. hostKeyAlgorithms are
-// those that later key exchanges may use.
-func (g *Grant) Plain(hostKeyAlgorithms []string) *ipc.Grant {
+// Plain is the grant as it travels to the account role; nil before there is one.
+func (c *Connection) Plain() *ipc.Grant {
+	g := c.grant
+	if g == nil {
+		return nil
+	}
 	a, p := g.Account, g.Permissions
-	return &ipc.Grant{
+	plain := &ipc.Grant{
 		User: g.User, Method: g.Method, AuthInfo: g.Methods, PasswordExpired: g.PasswordExpired,
 		Account: ipc.Account{
 			Name: a.Name, Gecos: a.Gecos, Home: a.Home, Shell: a.Shell, UID: a.UID, GID: a.GID, Groups: a.Groups,
@@ -42,8 +46,11 @@ func (g *Grant) Plain(hostKeyAlgorithms []string) *ipc.Grant {
 			HasForceCommand: p.HasForceCommand, ForceCommand: p.ForceCommand, Environment: p.Environment,
 			PermitOpen: permits(p.PermitOpen), PermitListen: permits(p.PermitListen), Tunnel: int32(p.Tunnel),
 		},
-		Settings: plainSettings(g.Config, hostKeyAlgorithms),
+		Settings: plainSettings(g.Config, c.Log().Level()),
 	}
+	plain.Settings.ProgramDir = c.shared.ProgramDir
+	plain.Settings.ChrootDirectory = c.chroot
+	return plain
 }
 
 func permits(list []auth.Permit) []ipc.Permit {
@@ -54,10 +61,10 @@ func permits(list []auth.Permit) []ipc.Permit {
 	return plain
 }
 
-func plainSettings(c *config.Config, hostKeyAlgorithms []string) ipc.Settings {
+func plainSettings(c *config.Config, level log.Level) ipc.Settings {
 	s := ipc.Settings{
-		ForceCommand: c.ForceCommand, ChrootDirectory: c.ChrootDirectory,
-		PermitTTY: c.PermitTTY, PermitUserRC: c.PermitUserRC, PermitUserEnvironment: c.PermitUserEnvironment,
+		ForceCommand: c.ForceCommand,
+		PermitTTY:    c.PermitTTY, PermitUserRC: c.PermitUserRC, PermitUserEnvironment: c.PermitUserEnvironment,
 		PermitUserEnvironmentPatterns: c.PermitUserEnvironmentPatterns,
 		PrintMotd:                     c.PrintMotd, PrintLastLog: c.PrintLastLog, ExposeAuthInfo: c.ExposeAuthInfo,
 		AcceptEnv: c.AcceptEnv, SetEnv: c.SetEnv,
@@ -65,18 +72,18 @@ func plainSettings(c *config.Config, hostKeyAlgorithms []string) ipc.Settings {
 
 		ClientAliveInterval: c.ClientAliveInterval, ClientAliveCountMax: int32(c.ClientAliveCountMax),
 		UnusedConnectionTimeout: c.UnusedConnectionTimeout,
-		QoSInteractive:          int32(c.IPQoS.Interactive), QoSBulk: int32(c.IPQoS.Bulk), LogLevel: int32(c.LogLevel),
+		QoSInteractive:          int32(c.IPQoS.Interactive), QoSBulk: int32(c.IPQoS.Bulk), LogLevel: int32(level),
 
 		DisableForwarding: c.DisableForwarding, AllowTCPForwarding: int32(c.AllowTCPForwarding),
 		AllowStreamLocalForwarding: int32(c.AllowStreamLocalForwarding), AllowAgentForwarding: c.AllowAgentForwarding,
-		AgentSocketPath: c.AgentSocketPath, GatewayPorts: int32(c.GatewayPorts), PermitTunnel: int32(c.PermitTunnel),
+		AgentSocketPath: c.AgentSocketPath, AddressFamily: int32(c.AddressFamily), KeepAliveAll: c.TCPKeepAlive == config.KeepAliveAll,
+		GatewayPorts: int32(c.GatewayPorts), PermitTunnel: int32(c.PermitTunnel),
 		PermitOpen: c.PermitOpen, PermitListen: c.PermitListen,
 		StreamLocalBindMask: c.StreamLocalBindMask, StreamLocalBindUnlink: c.StreamLocalBindUnlink,
 		X11Forwarding: c.X11Forwarding, X11UseLocalhost: c.X11UseLocalhost, X11DisplayOffset: int32(c.X11DisplayOffset),
 
-		VersionAddendum: c.VersionAddendum, KexAlgorithms: c.KexAlgorithms, HostKeyAlgorithms: hostKeyAlgorithms,
-		Ciphers: c.Ciphers, MACs: c.MACs, Compression: c.Compression,
-		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval, ModuliFile: c.ModuliFile,
+		KexAlgorithms: c.KexAlgorithms, Ciphers: c.Ciphers, MACs: c.MACs, Compression: c.Compression,
+		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval,
 	}
 	for _, sub := range c.Subsystem {
 		s.Subsystems = append(s.Subsystems, ipc.Subsystem{Name: sub.Name, Command: sub.Command})
@@ -85,4 +92,27 @@ func plainSettings(c *config.Config, hostKeyAlgorithms []string) ipc.Settings {
 		s.ChannelTimeouts = append(s.ChannelTimeouts, ipc.ChannelTimeout{Type: t.Type, Timeout: t.Timeout})
 	}
 	return s
+}
+
+// GateSettings are what a gate needs of the configuration; version is the
+// identification line.
+func (s *Shared) GateSettings(version string) *ipc.GateSettings {
+	c := s.File.Base()
+	return &ipc.GateSettings{
+		Version: version, KexAlgorithms: c.KexAlgorithms, Ciphers: c.Ciphers, MACs: c.MACs,
+		PubkeyAlgorithms: c.PubkeyAcceptedAlgorithms, Compression: c.Compression,
+		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval,
+		HostKeys: s.hostKeys(c), LogLevel: int32(s.Log.Level()), DefaultMaxAuthTries: int32(c.MaxAuthTries),
+	}
+}
+
+// HostKeys are the public host keys that the connection may use, by algorithm.
+func (c *Connection) HostKeys() []ipc.HostKey { return c.shared.hostKeys(c.cfg) }
+
+func (s *Shared) hostKeys(c *config.Config) []ipc.HostKey {
+	var keys []ipc.HostKey
+	for _, algorithm := range s.Keys.Algorithms(c.HostKeyAlgorithms) {
+		keys = append(keys, ipc.HostKey{Algorithm: algorithm, Blob: s.Keys.PublicKey(algorithm)})
+	}
+	return keys
 }

@@ -10,12 +10,13 @@ import (
 
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/ipc"
 	"nano_ssh_server/server/proto/sshkey"
 )
 
 // KeyAcceptable reports whether a signature by this key would let the user in.
 func (c *Connection) KeyAcceptable(algorithm string, blob []byte) bool {
-	c.must(reqKeyAcceptable)
+	c.must(ipc.KeyAcceptable)
 	key, usable := c.usableKey(algorithm, blob)
 	if !usable {
 		c.tries++
@@ -36,7 +37,7 @@ func (c *Connection) KeyAcceptable(algorithm string, blob []byte) bool {
 // KeySigned verifies a signature over the data of RFC 4252 section 7, which must
 // be of this connection, and lets the user in if the key may.
 func (c *Connection) KeySigned(algorithm string, blob, data, signature []byte) (ok, partial bool) {
-	c.must(reqKeySigned)
+	c.must(ipc.KeySigned)
 	key, usable := c.usableKey(algorithm, blob)
 	if !usable {
 		c.tries++

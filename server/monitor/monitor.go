@@ -11,13 +11,16 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/config"
 	"nano_ssh_server/server/host/hostkey"
 	"nano_ssh_server/server/host/log"
+	"nano_ssh_server/server/host/login"
 	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/ipc"
 )
 
 // Shared is what all connections of one configuration share. It is read only.
@@ -34,6 +37,15 @@ type Shared struct {
 	// name "user" or its own; nil: none.
 	OneTime        *user.OneTimePassword
 	OneTimeAccount *user.Account
+	// Chroots says that account processes can serve ChrootDirectory.
+	Chroots bool
+	// NoShell lets accounts in whose shell does not exist: they get what needs none,
+	// such as internal-sftp.
+	NoShell bool
+	// ProgramDir is a folder with this program under other programs' names; "": none.
+	ProgramDir string
+	// Records are where logins are recorded; nil: nowhere.
+	Records *login.Recorder
 	// Secret blurs the time of failures for each user name differently.
 	Secret [16]byte
 }
@@ -48,8 +60,8 @@ type Peer struct {
 // Connection is the monitor's side of one connection. One goroutine at a time asks
 // it; Log and LogPeer may be called from any.
 //
-//	      Sign                Start               the last method succeeds
-//	(new) ────► keyExchanged ───────► named ──────────────────────────────► granted
+//	      Sign                Start          the last method succeeds          HandOver
+//	(new) ────► keyExchanged ───────► named ─────────────────────────► granted ────────► served
 type Connection struct {
 	shared    *Shared
 	peer      Peer
@@ -57,15 +69,18 @@ type Connection struct {
 	public    atomic.Pointer[public]
 	sessionID []byte
 	hostKey   []byte // public key of the first signature
-	phase     phase
-	asked     [requestCount]int // how often each request came
+
+	table sync.Mutex // guards phase and asked
+	phase phase
+	asked [ipc.MethodCount]int // how often each request came
 
 	name       string // as the client named the user, without style
 	signedName string // with it: what the client signs
 	account    *user.Account
 	valid      bool // else account is a decoy
 	shadow     *user.Shadow
-	oneTime    bool // the password to check is the one-time password
+	chroot     string // ChrootDirectory with its tokens replaced
+	oneTime    bool   // the password to check is the one-time password
 	cfg        *config.Config
 
 	// limited says that AuthenticationMethods is set; chains is what is left of
@@ -79,6 +94,8 @@ type Connection struct {
 	tries    int               // that failed, as userauth counts them
 	failures int               // those of them that were judged here, for the log's level
 	grant    *Grant
+
+	terminals terminals
 }
 
 // public is what other goroutines may look at.
@@ -94,14 +111,14 @@ var lastID atomic.Int64
 // New returns the monitor's side of a new connection.
 func New(s *Shared, p Peer) *Connection {
 	id := os.Getpid() + int(lastID.Add(1)) - 1
-	c := &Connection{shared: s, peer: p, log: s.Log.WithID(id), cfg: s.File.Base()}
+	c := &Connection{shared: s, peer: p, log: s.Log.WithID(id), cfg: s.File.Base(), phase: phaseNew}
 	c.publish()
 	return c
 }
 
 // publish shows the state to other goroutines.
 func (c *Connection) publish() {
-	named := c.phase&(phaseNamed|phaseGranted) != 0
+	named := c.phase&(phaseNamed|phaseGranted|phaseServed) != 0
 	c.public.Store(&public{log: c.log, peer: log.Peer{
 		Addr: c.peer.RemoteHost, Port: c.peer.RemotePort, User: c.name,
 		Started: named, Invalid: named && !c.valid, Authenticated: c.grant != nil,
@@ -123,11 +140,21 @@ func (c *Connection) MaxAuthTries() int { return c.cfg.MaxAuthTries }
 // Grant returns what the login was given, nil before it succeeded.
 func (c *Connection) Grant() *Grant { return c.grant }
 
+// Outcome is how a connection that did not log in fared, for its source's account.
+type Outcome struct {
+	Tried   bool // a method was tried and failed
+	Invalid bool // the user does not exist or may not log in
+	Refused bool // by RefuseConnection
+}
+
+// Outcome says how far the connection came. It is called after its end.
+func (c *Connection) Outcome() Outcome {
+	named := c.name != ""
+	return Outcome{Tried: c.tries > 0, Invalid: named && !c.valid, Refused: named && c.cfg.RefuseConnection}
+}
+
 // PublicKey returns the host key that signs under an algorithm, nil if there is none.
 func (c *Connection) PublicKey(algorithm string) []byte { return c.shared.Keys.PublicKey(algorithm) }
-
-// Algorithms are those of a list that a host key is there for.
-func (c *Connection) Algorithms(list []string) []string { return c.shared.Keys.Algorithms(list) }
 
 var (
 	errForeignSession = errors.New("monitor: signature asked for another session")
@@ -140,7 +167,7 @@ const minHash, maxHash = 20, 64
 // Sign signs an exchange hash. The first call fixes the session identifier,
 // which is that call's hash (RFC 4253 section 7.2); others must name it.
 func (c *Connection) Sign(sessionID, hash []byte, algorithm string) ([]byte, error) {
-	if err := c.permit(reqSign); err != nil {
+	if err := c.permit(ipc.Sign); err != nil {
 		return nil, err
 	}
 	switch {
@@ -153,7 +180,7 @@ func (c *Connection) Sign(sessionID, hash []byte, algorithm string) ([]byte, err
 	if err == nil && c.sessionID == nil {
 		c.sessionID = bytes.Clone(sessionID)
 		c.hostKey = c.shared.Keys.PublicKey(algorithm)
-		c.phase = phaseKeyExchanged
+		c.enter(phaseKeyExchanged)
 	}
 	return signature, err
 }

@@ -7,13 +7,14 @@ import (
 
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/ipc"
 )
 
 // None lets a user without password in where PermitEmptyPasswords says so. Where it
 // does not, there is no line in the log and no failure to count: it is how a
 // client asks what it may try.
 func (c *Connection) None() (ok, partial bool) {
-	c.must(reqNone)
+	c.must(ipc.None)
 	usable := c.cfg.PermitEmptyPasswords && c.cfg.PasswordAuthentication && c.shared.Only == nil
 	if !usable || !c.next("none") {
 		return false, false
@@ -26,7 +27,7 @@ func (c *Connection) None() (ok, partial bool) {
 
 // Password checks a password.
 func (c *Connection) Password(password []byte) (ok, partial bool) {
-	c.must(reqPassword)
+	c.must(ipc.Password)
 	if !slices.Contains(c.methods(), "password") {
 		return c.finish(try{method: "password"})
 	}

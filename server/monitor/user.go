@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"nano_ssh_server/cgo/libcrypto"
+	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/config"
 	"nano_ssh_server/server/host/user"
+	"nano_ssh_server/server/ipc"
 )
 
 // decoy stands for users that do not exist or may not log in: their tries do
@@ -25,8 +27,8 @@ const service = "ssh-connection"
 // nobody has, an account that may not log in and a service that does not exist
 // go on like any other, and fail.
 func (c *Connection) Start(name, style, wanted string) (banner string) {
-	c.must(reqStart)
-	c.phase = phaseNamed
+	c.must(ipc.Start)
+	c.enter(phaseNamed)
 	c.name, c.signedName, c.account = name, name, decoy
 	if style != "" {
 		c.signedName += ":" + style
@@ -96,15 +98,23 @@ func (c *Connection) mayLogin(a *user.Account) bool {
 	rules := &user.Rules{
 		DenyUsers: c.cfg.DenyUsers, AllowUsers: c.cfg.AllowUsers,
 		DenyGroups: c.cfg.DenyGroups, AllowGroups: c.cfg.AllowGroups,
-		Chroot: set(c.cfg.ChrootDirectory),
+		Chroot: set(c.cfg.ChrootDirectory) || c.shared.NoShell,
 	}
 	d := c.shared.Users.Access(a, c.shadow, rules, c.userPeer(), time.Now())
 	for _, line := range d.Lines {
 		c.log.Info("%s", line)
 	}
-	if keyword := unserved(c.cfg); keyword != "" {
-		c.log.Error("User %.100s not allowed because %s is set, which this version does not support", a.Name, keyword)
+	if keyword := c.unserved(); keyword != "" {
+		c.log.Error("User %.100s not allowed because %s is set, which needs PrivilegeSeparation and a server of root's", a.Name, keyword)
 		return false
+	}
+	if set(c.cfg.ChrootDirectory) {
+		path, err := auth.ExpandPath(c.cfg.ChrootDirectory, a)
+		if err != nil {
+			c.log.Error("%v", err)
+			return false
+		}
+		c.chroot = path
 	}
 	if c.cfg.RefuseConnection {
 		c.log.Info("User %.100s not allowed because RefuseConnection is set", a.Name)

@@ -60,7 +60,7 @@ func TestMaxSessions(t *testing.T) {
 func TestLoginGraceTime(t *testing.T) {
 	t.Parallel()
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
-		s := harness.Start(t, harness.Options{Mode: m, Config: "LoginGraceTime 2\nMaxStartups 2"})
+		s := harness.Start(t, harness.Options{Mode: m, Config: "LoginGraceTime 5\nMaxStartups 2"})
 		start := time.Now()
 		session, _ := openssh(t, s).background(nil, "echo in; cat")
 		steps := map[string]func(*raw.Conn) error{
@@ -73,7 +73,7 @@ func TestLoginGraceTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Timeout = 10 * time.Second
+			c.Timeout = 30 * time.Second
 			if err := step(c); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -82,7 +82,7 @@ func TestLoginGraceTime(t *testing.T) {
 			}
 			_ = c.Close()
 		}
-		if d := time.Since(start); d < 4*time.Second {
+		if d := time.Since(start); d < 10*time.Second {
 			t.Errorf("three connections ended within %v", d)
 		}
 		if !harness.Running(session.Process.Pid) {

@@ -119,7 +119,7 @@ func TestOneTimePassword(t *testing.T) {
 	own := login(password)
 	own.user = "somebodyelse"
 	own.refused()
-	if files, _ := filepath.Glob(home + "/nano_ssh_server/*"); len(files) == 0 {
+	if files, _ := filepath.Glob(home + "/nano_ssh_server/ssh_host_*"); len(files) == 0 {
 		t.Error("no host key in $XDG_STATE_HOME/nano_ssh_server")
 	} else {
 		for _, f := range files {

@@ -1,5 +1,6 @@
-// Package auth reads authorized_keys files (sshd(8), AUTHORIZED_KEYS FILE FORMAT):
-// which keys let a user in, from where, until when, and to do what.
+// Package auth reads authorized_keys files (sshd(8), AUTHORIZED_KEYS FILE FORMAT)
+// and their kin: which keys and certificates let a user in, from where, until when,
+// and to do what.
 //
 // The monitor calls it while a peer waits, with a key that the peer chose, on
 // files that a user wrote. So nothing in a file or a key makes it fail as a whole,
@@ -65,6 +66,9 @@ type Query struct {
 	// Strict is StrictModes.
 	Strict bool
 	Log    Log
+
+	// further is a condition beside those of the line's options, nil for none.
+	further func(*Entry) bool
 }
 
 // Authorized looks for the key in the files of AuthorizedKeysFile, in their order:
@@ -73,7 +77,7 @@ type Query struct {
 // Files that are missing or not trustworthy count as empty; why is logged.
 func Authorized(q *Query, files []string) *Entry {
 	for _, pattern := range files {
-		if pattern == "none" || pattern == "" {
+		if !isSet(pattern) {
 			continue
 		}
 		path, err := ExpandPath(pattern, q.Account)
@@ -84,7 +88,7 @@ func Authorized(q *Query, files []string) *Entry {
 		q.Log.printf(Debug, "trying public key file %s", path)
 		f, err := OpenTrusted(path, q.Account, q.Strict)
 		if err != nil {
-			q.logOpen(path, err)
+			q.Log.open(q.Account, "authorized keys", path, err)
 			continue
 		}
 		entry, err := Find(f, path, q)
@@ -99,13 +103,14 @@ func Authorized(q *Query, files []string) *Entry {
 	return nil
 }
 
-func (q *Query) logOpen(path string, err error) {
+// open logs why a file of an account could not be opened; what says which it is.
+func (l Log) open(a *user.Account, what, path string, err error) {
 	var refused *Refused
 	switch {
 	case errors.As(err, &refused) && refused.Irregular:
-		q.Log.printf(Info, "User '%s' authorized keys '%s' is not a regular file", q.Account.Name, path)
+		l.printf(Info, "User '%s' %s '%s' is not a regular file", a.Name, what, path)
 	case errors.As(err, &refused):
-		q.Log.printf(Info, "Authentication refused: %s", refused.Reason)
+		l.printf(Info, "Authentication refused: %s", refused.Reason)
 	default:
 		level := Info
 		if errors.Is(err, fs.ErrNotExist) {
@@ -115,6 +120,6 @@ func (q *Query) logOpen(path string, err error) {
 		if errors.As(err, &pathError) {
 			err = pathError.Err
 		}
-		q.Log.printf(level, "Could not open user '%s' authorized keys '%s': %v", q.Account.Name, path, err)
+		l.printf(level, "Could not open user '%s' %s '%s': %v", a.Name, what, path, err)
 	}
 }

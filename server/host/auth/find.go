@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -153,37 +154,58 @@ func (q *Query) check(line []byte, file string, number int) *Entry {
 	}
 	name, fingerprint := sshkey.TypeName(entry.Key.Type()), sshkey.FingerprintSHA256(q.Blob)
 	q.Log.printf(Debug, "%.200s:%d: matching %s found: %s %s", file, number, what, name, fingerprint)
-	if !q.conditionsHold(entry) {
+	if !q.conditionsHold(&entry.Permissions, q.CA, entry.place()) {
 		q.Log.printf(Error, "Refused by key options at %.200s:%d", file, number)
+		return nil
+	}
+	if q.further != nil && !q.further(entry) {
 		return nil
 	}
 	return entry
 }
 
-// conditionsHold applies expiry-time, principals and from.
-func (q *Query) conditionsHold(e *Entry) bool {
-	o := &e.Permissions
-	if !o.ValidBefore.IsZero() && o.ValidBefore.Unix() < q.Now.Unix() {
-		q.Log.printf(Debug, "%.200s:%d: entry expired at %s", e.File, e.Line, o.ValidBefore.In(time.Local).Format("2006-01-02T15:04:05"))
+// place is where a line stands, for log lines.
+func (e *Entry) place() string { return fmt.Sprintf("%.200s:%d", e.File, e.Line) }
+
+// conditionsHold applies expiry-time, principals, cert-authority, from and a
+// certificate's source-address. ca says whether cert-authority may stand there;
+// place is where the options come from, for log lines.
+func (q *Query) conditionsHold(o *Permissions, ca bool, place string) bool {
+	switch {
+	case !o.ValidBefore.IsZero() && o.ValidBefore.Unix() < q.Now.Unix():
+		q.Log.printf(Debug, "%s: entry expired at %s", place, o.ValidBefore.In(time.Local).Format("2006-01-02T15:04:05"))
+		return false
+	case o.HasPrincipals && !o.CertAuthority:
+		q.Log.printf(Debug, "%s: principals on non-CA key", place)
+		return false
+	case o.CertAuthority && !ca:
+		q.Log.printf(Debug, "%s: cert-authority flag invalid here", place)
 		return false
 	}
-	if o.HasPrincipals && !o.CertAuthority {
-		q.Log.printf(Debug, "%.200s:%d: principals on non-CA key", e.File, e.Line)
-		return false
+	if o.HasFrom {
+		ok, err := user.MatchHostAndAddress(q.Peer, o.From)
+		if err != nil {
+			q.Log.printf(Debug, "%s: invalid from criteria", place)
+		}
+		if !ok {
+			q.Log.printf(Info, "%s: Authentication tried for %.100s with correct key but not from a permitted "+
+				"host (host=%.200s, ip=%.200s, required=%.200s).", place, q.Account.Name, q.Peer.Name(),
+				q.Peer.Addr.Unmap().String(), o.From)
+			return false
+		}
 	}
-	if !o.HasFrom {
-		return true
+	if o.SourceAddress != "" {
+		ok, err := user.MatchCIDRList(q.Peer.Addr, o.SourceAddress)
+		if err != nil {
+			q.Log.printf(Error, "%s: Certificate source-address invalid", place)
+		}
+		if !ok {
+			q.Log.printf(Info, "%s: Authentication tried for %.100s with valid certificate but not from a permitted "+
+				"source address (%.200s).", place, q.Account.Name, q.Peer.Addr.Unmap().String())
+			return false
+		}
 	}
-	ok, err := user.MatchHostAndAddress(q.Peer, o.From)
-	if err != nil {
-		q.Log.printf(Debug, "%.200s:%d: invalid from criteria", e.File, e.Line)
-	}
-	if !ok {
-		q.Log.printf(Info, "%.200s:%d: Authentication tried for %.100s with correct key but not from a permitted "+
-			"host (host=%.200s, ip=%.200s, required=%.200s).", e.File, e.Line, q.Account.Name, q.Peer.Name(),
-			q.Peer.Addr.Unmap().String(), o.From)
-	}
-	return ok
+	return true
 }
 
 // eachLine calls f with every line until it returns false. A line over maxLine is

@@ -45,6 +45,11 @@ type Config struct {
 	PerSourcePenaltyExemptList string // for MatchAddress
 	RefuseConnection           bool
 
+	PrivilegeSeparation     bool
+	PrivilegeSeparationUser string // of the gate; empty: sshd, or nobody
+	PreauthIsolation        Isolation
+	SessionIsolation        Isolation
+
 	HostKey         []string
 	HostCertificate []string
 	HostKeyAgent    string // a socket, or "SSH_AUTH_SOCK" for that variable

@@ -12,6 +12,7 @@ type Profile struct {
 	PidFile    string
 	ModuliFile string
 	XAuth      string
+	Subsystem  []Subsystem
 	IncludeDir string // of relative Include patterns; "": the including file's
 }
 
@@ -32,10 +33,11 @@ func SshdProfile() Profile {
 }
 
 // NanoProfile returns the defaults of nano_ssh_server without a configuration:
-// port 2222, no pid file, one Ed25519 host key in dir, which NanoDir names.
+// port 2222, no pid file, the sftp server that needs no program, one Ed25519 host key in dir, which NanoDir names.
 func NanoProfile(dir string) Profile {
 	p := SshdProfile()
 	p.Port = 2222
+	p.Subsystem = []Subsystem{{"sftp", "internal-sftp"}}
 	p.HostKey = []string{filepath.Join(dir, "ssh_host_ed25519_key")}
 	p.PidFile = ""
 	p.IncludeDir = ""

@@ -149,6 +149,9 @@ var matchKinds = []matchKind{
 	}},
 }
 
+// MatchPattern reports whether a name matches one pattern of sshd_config(5), of * and ?.
+func MatchPattern(s, pattern string) bool { return algo.MatchPattern(s, pattern) }
+
 func matchList(s, patterns string) bool { return algo.MatchPatternList(s, patterns) == 1 }
 
 func matchGroup(m *MatchInfo, patterns string) bool {

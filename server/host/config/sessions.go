@@ -30,7 +30,7 @@ func subsystemKeyword() keyword {
 			return nil
 		},
 		clear:  func(c *Config) { c.Subsystem = nil },
-		preset: func(*Config, *Profile) {},
+		preset: func(c *Config, p *Profile) { c.Subsystem = p.Subsystem },
 		dump: func(d *dumper, c *Config) {
 			for _, s := range c.Subsystem {
 				d.line(quoteWord(s.Name) + " " + s.Command)

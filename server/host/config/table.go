@@ -10,7 +10,7 @@ import (
 // table holds every keyword in the order of sshd -T: OpenSSH 9.2's order, with
 // what came later where OpenSSH 10 has it. "globalOnly" and "inMatch" say where
 // a keyword may stand; the value after them is the default.
-var table = []keyword{
+var table = append([]keyword{
 	portKeyword(),
 	named("AddressFamily", globalOnly, FamilyAny, []choice[AddressFamily]{
 		{"inet", FamilyIPv4}, {"inet6", FamilyIPv6}, {"any", FamilyAny},
@@ -158,7 +158,7 @@ var table = []keyword{
 	oldKeyword("Deprecated", "UseLogin", globalOnly),
 	oldKeyword("Deprecated", "UsePrivilegeSeparation", globalOnly),
 	oldKeyword("Deprecated", "VerifyReverseMapping", globalOnly),
-}
+}, privsepKeywords()...)
 
 // aliases are older names of keywords, and where they may stand.
 var aliases = []struct {

@@ -10,6 +10,7 @@ import (
 
 // samples hold a value for each keyword that is not its default.
 var samples = map[string]string{
+	"PrivilegeSeparation": "no", "PrivilegeSeparationUser": "daemon", "PreauthIsolation": "connection", "SessionIsolation": "connection",
 	"Port": "99", "AddressFamily": "inet", "ListenAddress": "192.0.2.1:7", "LoginGraceTime": "7",
 	"X11DisplayOffset": "3", "MaxAuthTries": "3", "MaxSessions": "3", "ClientAliveInterval": "3",
 	"ClientAliveCountMax": "2", "RequiredRSASize": "2048", "StreamLocalBindMask": "022",
@@ -196,7 +197,7 @@ func TestDebianDefault(t *testing.T) {
 	for _, want := range []string{
 		"port 22", "listenaddress [::]:22", "listenaddress 0.0.0.0:22", "kbdinteractiveauthentication no", "x11forwarding yes",
 		"printmotd no", "acceptenv LANG", "acceptenv LC_*", "subsystem sftp /usr/lib/openssh/sftp-server",
-		"hostkey /etc/ssh/ssh_host_rsa_key", "maxstartups 10:30:100", "persourcenetblocksize 32:128", "permitopen any",
+		"hostkey /etc/ssh/ssh_host_rsa_key", "maxstartups 3000:30:6000", "persourcenetblocksize 32:128", "permitopen any",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no line %q", want)

@@ -138,6 +138,14 @@ func (l *Logger) SetLevel(level Level) {
 	}
 }
 
+// Level is up to which level lines are written.
+func (l *Logger) Level() Level {
+	if l == nil || l.level == nil {
+		return Quiet
+	}
+	return Level(l.level.Load())
+}
+
 // Enabled reports whether lines of a level are written, for lines that are
 // expensive to make.
 func (l *Logger) Enabled(level Level) bool {
@@ -240,4 +248,19 @@ func Escape(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// Relay writes a line that another process of the server formatted and escaped. One
+// that holds anything but printable ASCII was not escaped: it is, here.
+func (l *Logger) Relay(level Level, text string) {
+	if level <= Quiet || level > Debug3 || !l.Enabled(level) {
+		return
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		text = Escape(text)
+	}
+	if limit := maxLine - len(l.suffix); len(text) > limit {
+		text = text[:limit]
+	}
+	l.sink.Write(level, l.id, text+l.suffix)
 }

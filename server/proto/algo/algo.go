@@ -16,6 +16,8 @@ var (
 	// peer makes the server compute at almost no cost of its own (THREATS row 11).
 	DefaultKex = []string{
 		"mlkem768x25519-sha256",
+		"sntrup761x25519-sha512",
+		"sntrup761x25519-sha512@openssh.com",
 		"curve25519-sha256",
 		"curve25519-sha256@libssh.org",
 		"ecdh-sha2-nistp256",
@@ -35,6 +37,8 @@ var (
 		"ecdh-sha2-nistp521",
 		"curve25519-sha256",
 		"curve25519-sha256@libssh.org",
+		"sntrup761x25519-sha512",
+		"sntrup761x25519-sha512@openssh.com",
 		"mlkem768nistp256-sha256",
 		"mlkem768x25519-sha256",
 	}

@@ -94,6 +94,7 @@ type Channel struct {
 	requests queue[*Request]
 	done     chan struct{}
 	closing  atomic.Bool // our CLOSE is queued: nothing may follow it
+	moved    atomic.Uint64
 
 	mu   sync.Mutex
 	cond sync.Cond // sendWindow grew, data came, or something ended
@@ -123,6 +124,10 @@ func newChannel(m *Mux, kind string) *Channel {
 // clampPacket turns the client's maximum packet size into the most data that we
 // put into one packet; 0 for sizes that no data fits in.
 func clampPacket(n uint32) int { return int(min(n, maxData)) }
+
+// Moved counts the data messages of both directions: it moves while the channel is
+// in use.
+func (c *Channel) Moved() uint64 { return c.moved.Load() }
 
 // ID returns our number of the channel, as log lines show it.
 func (c *Channel) ID() uint32 { return c.id }
@@ -202,6 +207,7 @@ func (c *Channel) takeWindow(n int, err error) error {
 		return errProtocol("channel %d: %d bytes beyond window of %d", c.id, n, c.window)
 	}
 	c.window -= uint64(n)
+	c.moved.Add(1)
 	return nil
 }
 

@@ -96,6 +96,19 @@ func (m *Mux) Counts() int {
 	return m.count
 }
 
+// Channels returns the channels that are open or half-open.
+func (m *Mux) Channels() []*Channel {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]*Channel, 0, m.count)
+	for _, c := range m.channels {
+		if c != nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // Serve reads packets until the connection ends and returns why. All channels
 // are closed then.
 func (m *Mux) Serve() error {

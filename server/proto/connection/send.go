@@ -85,6 +85,7 @@ func (c *Channel) reserve(n int) (int, error) {
 	}
 	n = min(n, c.sendPacket, int(min(c.sendWindow, maxData)))
 	c.sendWindow -= uint64(n)
+	c.moved.Add(1)
 	return n, nil
 }
 

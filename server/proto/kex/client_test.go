@@ -16,11 +16,13 @@ import (
 	"testing"
 
 	"nano_ssh_server/cgo/libcrypto"
+	"nano_ssh_server/server/proto/kex/sntrup761"
 	"nano_ssh_server/server/proto/wire"
 )
 
 // client is the other side of an exchange, from Go's own packages and the RFCs
-// alone: it shares no code with the server's side apart from the primes.
+// alone: it shares no code with the server's side apart from the primes and
+// sntrup761, which has its own check against published answers.
 type client struct {
 	public []byte                     // content of the string of INIT
 	secret func(server []byte) []byte // K with its length, from the content of REPLY's string
@@ -80,11 +82,13 @@ func newClient(t testing.TB, name string) *client {
 	curves := map[string]goecdh.Curve{
 		"curve25519-sha256": goecdh.X25519(), "curve25519-sha256@libssh.org": goecdh.X25519(),
 		"ecdh-sha2-nistp256": goecdh.P256(), "ecdh-sha2-nistp384": goecdh.P384(), "ecdh-sha2-nistp521": goecdh.P521(),
+		"sntrup761x25519-sha512": goecdh.X25519(), "sntrup761x25519-sha512@openssh.com": goecdh.X25519(),
 		"mlkem768x25519-sha256": goecdh.X25519(), "mlkem768nistp256-sha256": goecdh.P256(),
 	}
 	hashes := map[string]func() hash.Hash{
 		"sha1": sha1.New, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New,
 		"nistp384": sha512.New384, "nistp521": sha512.New, "nistp256": sha256.New, "@libssh.org": sha256.New,
+		"@openssh.com": sha512.New,
 	}
 	c := &client{}
 	for suffix, h := range hashes {
@@ -106,6 +110,21 @@ func newClient(t testing.TB, name string) *client {
 				t.Fatal(err)
 			}
 			sum := sha256.Sum256(append(pq, secret(server[mlkem.CiphertextSize768:])...))
+			return field(sum[:])
+		}
+	case strings.HasPrefix(name, "sntrup761"):
+		public, private, err := sntrup761.GenerateKey(func(b []byte) { _, _ = rand.Read(b) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		point, secret := ecClient(t, curves[name])
+		c.public = append(public, point...)
+		c.secret = func(server []byte) []byte {
+			pq, err := sntrup761.Decapsulate(server[:sntrup761.CiphertextSize], private)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha512.Sum512(append(pq, secret(server[sntrup761.CiphertextSize:])...))
 			return field(sum[:])
 		}
 	case curves[name] != nil:

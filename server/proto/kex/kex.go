@@ -1,5 +1,6 @@
 // Package kex is the server's side of SSH key exchange: RFC 4253 section 8, RFC
-// 4419, RFC 5656, RFC 8731, and the hybrid of draft-ietf-sshm-mlkem-hybrid-kex.
+// 4419, RFC 5656, RFC 8731, and the hybrids of draft-ietf-sshm-mlkem-hybrid-kex
+// and draft-ietf-sshm-ntruprime-ssh.
 //
 // The transport calls it between KEXINIT and NEWKEYS with each message of numbers
 // 30 to 49, sends what it answers, and derives keys from its result. It holds
@@ -13,6 +14,7 @@ import (
 
 	"nano_ssh_server/cgo/libcrypto"
 	"nano_ssh_server/cgo/sodium"
+	"nano_ssh_server/server/proto/kex/sntrup761"
 	"nano_ssh_server/server/proto/wire"
 )
 
@@ -71,13 +73,15 @@ type method struct {
 }
 
 var methods = map[string]method{
-	"mlkem768x25519-sha256":        {"sha256", wire.AppendString, hybrid(sodium.MLKEM768PublicSize, mlkem768, x25519), false},
-	"mlkem768nistp256-sha256":      {"sha256", wire.AppendString, hybrid(sodium.MLKEM768PublicSize, mlkem768, ecdh("nistp256")), false},
-	"curve25519-sha256":            {"sha256", wire.AppendMpint, x25519, false},
-	"curve25519-sha256@libssh.org": {"sha256", wire.AppendMpint, x25519, false},
-	"ecdh-sha2-nistp256":           {"sha256", wire.AppendMpint, ecdh("nistp256"), false},
-	"ecdh-sha2-nistp384":           {"sha384", wire.AppendMpint, ecdh("nistp384"), false},
-	"ecdh-sha2-nistp521":           {"sha512", wire.AppendMpint, ecdh("nistp521"), false},
+	"mlkem768x25519-sha256":              {"sha256", wire.AppendString, hybrid("sha256", sodium.MLKEM768PublicSize, mlkem768, x25519), false},
+	"mlkem768nistp256-sha256":            {"sha256", wire.AppendString, hybrid("sha256", sodium.MLKEM768PublicSize, mlkem768, ecdh("nistp256")), false},
+	"sntrup761x25519-sha512":             {"sha512", wire.AppendString, hybrid("sha512", sntrup761.PublicKeySize, streamlined, x25519), false},
+	"sntrup761x25519-sha512@openssh.com": {"sha512", wire.AppendString, hybrid("sha512", sntrup761.PublicKeySize, streamlined, x25519), false},
+	"curve25519-sha256":                  {"sha256", wire.AppendMpint, x25519, false},
+	"curve25519-sha256@libssh.org":       {"sha256", wire.AppendMpint, x25519, false},
+	"ecdh-sha2-nistp256":                 {"sha256", wire.AppendMpint, ecdh("nistp256"), false},
+	"ecdh-sha2-nistp384":                 {"sha384", wire.AppendMpint, ecdh("nistp384"), false},
+	"ecdh-sha2-nistp521":                 {"sha512", wire.AppendMpint, ecdh("nistp521"), false},
 
 	"diffie-hellman-group1-sha1":    {"sha1", wire.AppendMpint, dh("group1"), false},
 	"diffie-hellman-group14-sha1":   {"sha1", wire.AppendMpint, dh("group14"), false},

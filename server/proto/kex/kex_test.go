@@ -220,6 +220,13 @@ func TestThreat12BadValues(t *testing.T) {
 			append(bytes.Clone(good[:1184]), make([]byte, len(good)-1184)...),
 		}
 	}
+	for _, name := range []string{"sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"} {
+		good := newClient(t, name).public
+		bad[name] = [][]byte{
+			nil, good[:1158], good[:1157], good[:len(good)-1], append(bytes.Clone(good), 0), good[32:],
+			append(bytes.Clone(good[:1158]), make([]byte, 32)...),
+		}
+	}
 	for name, values := range bad {
 		for _, value := range values {
 			e := start(t, name, testParams())

@@ -6,6 +6,7 @@ import (
 
 	"nano_ssh_server/cgo/libcrypto"
 	"nano_ssh_server/cgo/sodium"
+	"nano_ssh_server/server/proto/kex/sntrup761"
 )
 
 // A step is one key encapsulation: the client's public value in; the server's
@@ -76,10 +77,20 @@ func mlkem768(client []byte) (server, secret []byte, err error) {
 	return server, secret, nil
 }
 
+// streamlined is the post-quantum part of the older hybrid. Every key of the right
+// length is a good one.
+func streamlined(client []byte) (server, secret []byte, err error) {
+	if len(client) != sntrup761.PublicKeySize {
+		return nil, nil, badLength("sntrup761 key", len(client))
+	}
+	return sntrup761.Encapsulate(client, sodium.Random)
+}
+
 // hybrid puts a post-quantum step, whose client value has pqSize bytes, and a
-// classical one together: values one behind the other, secret
-// SHA-256(K_PQ || K_CL) (draft-ietf-sshm-mlkem-hybrid-kex section 2.4).
-func hybrid(pqSize int, pq, classical step) step {
+// classical one together: values one behind the other, secret HASH(K_PQ || K_CL)
+// (draft-ietf-sshm-mlkem-hybrid-kex section 2.4, with SHA-256;
+// draft-ietf-sshm-ntruprime-ssh section 3, with SHA-512).
+func hybrid(hash string, pqSize int, pq, classical step) step {
 	return func(client []byte) ([]byte, []byte, error) {
 		if len(client) < pqSize {
 			return nil, nil, badLength("hybrid value", len(client))
@@ -94,7 +105,7 @@ func hybrid(pqSize int, pq, classical step) step {
 			return nil, nil, err
 		}
 		defer sodium.Memzero(classicalSecret)
-		secret, err := libcrypto.Digest("sha256", nil, pqSecret, classicalSecret)
+		secret, err := libcrypto.Digest(hash, nil, pqSecret, classicalSecret)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -89,7 +89,23 @@ func (x *session) environment(std *stdio) []string {
 		}
 		in.UserSettings = append(in.UserSettings, x.userEnvironment(std.stderr)...)
 	}
-	return in.Build()
+	if p.Interfaces != nil {
+		in.Tunnel = p.Interfaces()
+	}
+	env := in.Build()
+	if c := x.plan.command; p.ProgramDir != "" && c != nil && strings.HasPrefix(strings.TrimSpace(*c), "scp ") {
+		appendPath(env, p.ProgramDir)
+	}
+	return env
+}
+
+// appendPath puts a folder at the end of the search path.
+func appendPath(env []string, dir string) {
+	for i, v := range env {
+		if path, ok := strings.CutPrefix(v, "PATH="); ok {
+			env[i] = "PATH=" + path + ":" + dir
+		}
+	}
 }
 
 // userEnvironment reads ~/.ssh/environment with the user's rights.

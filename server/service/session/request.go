@@ -84,6 +84,9 @@ func (x *session) start(k kind, text string) (bool, func()) {
 	if term != nil {
 		on = " on " + strings.TrimPrefix(term.name, "/dev/")
 	}
+	if p.Interactive != nil {
+		p.Interactive(term != nil)
+	}
 	x.server.log.Verbosef("Starting session: %s%s for %s from %.200s port %s id %d",
 		pl.describe(), on, p.Account.Name, p.RemoteAddr, p.RemotePort, x.id)
 	return true, x.run

@@ -62,7 +62,7 @@ func (x *session) run() {
 // runBuiltin serves a subsystem in this process.
 func (x *session) runBuiltin() {
 	status := exitFailed
-	if _, _, closed := user.System.Nologin(x.server.policy.Account); closed {
+	if _, _, closed := x.server.policy.nologin(); closed {
 		status = exitNologin
 	} else if !x.server.policy.PasswordExpired {
 		n := x.plan.builtin(x.ctx, x.ch, x.plan.args)
@@ -89,7 +89,7 @@ func (x *session) reportExit(status syscall.WaitStatus) {
 // returns how it ended.
 func (x *session) perform(std *stdio) syscall.WaitStatus {
 	p := x.server.policy
-	if text, line, closed := user.System.Nologin(p.Account); closed {
+	if text, line, closed := p.nologin(); closed {
 		x.server.log.Infof("%s", line)
 		_, _ = std.stderr.Write(text)
 		return exitNologin
@@ -168,4 +168,11 @@ func (x *session) wait(p *process) syscall.WaitStatus {
 	x.running, x.program = nil, nil
 	x.mu.Unlock()
 	return status
+}
+
+func (p *Policy) nologin() (text []byte, line string, closed bool) {
+	if p.Nologin != nil {
+		return p.Nologin()
+	}
+	return user.System.Nologin(p.Account)
 }

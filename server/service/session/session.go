@@ -61,9 +61,18 @@ type Policy struct {
 	PasswordExpired         bool // nothing but a change of the password is allowed
 	MaxSessions             int  // on this connection; 0: DefaultMaxSessions
 	AuthInfoFile            string
+	// ProgramDir has scp, for commands that find none elsewhere; "": none.
+	ProgramDir string
+	// Interactive is told, when a session starts, whether it has a terminal; it may be nil.
+	Interactive func(bool)
+	// Interfaces is what SSH_TUNNEL says; nil: nothing.
+	Interfaces func() string
 	// OpenSSHClient says that the client's version is OpenSSH's: it alone is told
 	// by eow@openssh.com that a program no longer reads.
 	OpenSSHClient bool
+
+	// Nologin is what nologin(5) has for the account; nil reads this system's.
+	Nologin func() (text []byte, line string, closed bool)
 
 	Forwarder     Forwarder // nil refuses x11-req and auth-agent-req@openssh.com
 	XAuthLocation string

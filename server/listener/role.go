@@ -1,0 +1,306 @@
+package listener
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"nano_ssh_server/server/ipc"
+	"nano_ssh_server/server/monitor"
+)
+
+// The names that role processes are started under, and where each finds its link.
+const (
+	GateName    = "nano_ssh_server-gate"
+	AccountName = "nano_ssh_server-account"
+	LinkFD      = 3
+)
+
+// titleRoom is the length of an argument whose place the process's title takes, in bytes.
+const titleRoom = 128
+
+const (
+	// maxCalls is how many requests of one process are answered at once; it waits
+	// for an answer before it reads on.
+	maxCalls = 256
+	// startGrace is how long a process may take to start, on the slowest machine.
+	startGrace = 20 * time.Second
+	// endGrace is how long a process whose link is closed may take to end.
+	endGrace = 3 * time.Second
+	// maxComplaints bounds the lines that a process may put into the log by way of
+	// its stderr, where only the Go runtime writes.
+	maxComplaints = 100
+)
+
+// role is a process that the listener started: a gate, or an account's.
+type role struct {
+	s    *server
+	kind monitor.Role
+	name string // in log lines
+	pid  int
+	link *ipc.Link
+
+	calls    chan struct{} // a place for each request under way
+	complain sync.WaitGroup
+
+	mu        sync.Mutex
+	conns     map[uint32]*connection
+	given     int  // connections so far
+	leaving   bool // the listener wants it to end
+	condemned bool // it asked for what the table does not allow
+	over      bool
+}
+
+// starter starts this program under other arguments.
+type starter func(argv []string, attr *syscall.ProcAttr) (pid int, err error)
+
+// asRoot starts a process that gives up root's rights by itself, first of all.
+func asRoot(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	return syscall.ForkExec("/proc/self/exe", argv, attr)
+}
+
+// spawn starts a role's process. Its link is served at once.
+func (s *server) spawn(kind monitor.Role, argv0, name string, start starter) (*role, error) {
+	near, far, err := ipc.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer far.Close()
+	r := &role{s: s, kind: kind, name: name, calls: make(chan struct{}, maxCalls), conns: map[uint32]*connection{}}
+	if r.link, err = ipc.Open(near, ipc.MaxRequest, false); err != nil {
+		near.Close()
+		return nil, err
+	}
+	if err = r.exec(argv0, far, start); err != nil {
+		near.Close()
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	go r.attend()
+	return r, nil
+}
+
+// exec starts this very program in another role. Its stderr comes here: a process
+// of a user must not hold a terminal of root's.
+func (r *role) exec(argv0 string, far *os.File, start starter) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	stderr, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	var env []string
+	for _, name := range []string{"TZ", "GOTRACEBACK"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	r.pid, err = start([]string{argv0, strings.Repeat(" ", titleRoom)}, &syscall.ProcAttr{
+		Env:   env,
+		Files: []uintptr{null.Fd(), null.Fd(), theirs.Fd(), far.Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		stderr.Close()
+		return err
+	}
+	r.complain.Go(func() { r.logComplaints(stderr) })
+	return nil
+}
+
+// logComplaints logs what the process writes to stderr, at most so much.
+func (r *role) logComplaints(stderr *os.File) {
+	defer stderr.Close()
+	lines := bufio.NewScanner(stderr)
+	for n := 0; lines.Scan(); n++ {
+		if n < maxComplaints {
+			r.s.log.Error("%s [%d]: %s", r.name, r.pid, lines.Text())
+		}
+	}
+	_, _ = io.Copy(io.Discard, stderr)
+}
+
+// attend serves the link until it ends, and then sees that the process does.
+func (r *role) attend() {
+	err := r.link.Serve(r.handle)
+	if err != nil {
+		r.condemn(err)
+	}
+	r.mu.Lock()
+	leaving, condemned := r.leaving, r.condemned
+	r.over = true
+	conns := r.conns
+	r.conns = nil
+	r.mu.Unlock()
+	if r.kind == monitor.Gate || condemned {
+		_ = syscall.Kill(r.pid, syscall.SIGKILL)
+	}
+	status := r.reap()
+	if !leaving {
+		r.s.log.Error("%s [%d] ended: %s", r.name, r.pid, describe(status))
+	}
+	for _, c := range conns {
+		// Of many only one brought the process down: the others are not to pay.
+		c.lost = len(conns) == 1 && !leaving
+		c.finish()
+	}
+	r.s.roles.gone(r)
+}
+
+// reap waits for the end of the process, which its link's end announced.
+func (r *role) reap() syscall.WaitStatus {
+	timer := time.AfterFunc(endGrace, func() { _ = syscall.Kill(r.pid, syscall.SIGKILL) })
+	defer timer.Stop()
+	for {
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(r.pid, &status, 0, nil); err != syscall.EINTR {
+			return status
+		}
+	}
+}
+
+func describe(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return "signal " + status.Signal().String()
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+// condemn ends a process that does what it must not: a bug, or somebody else's will.
+func (r *role) condemn(err error) {
+	r.mu.Lock()
+	again := r.condemned
+	r.condemned = true
+	r.mu.Unlock()
+	if !again {
+		r.s.log.Fatal("%s [%d] is ended: %v", r.name, r.pid, err)
+	}
+	_ = syscall.Kill(r.pid, syscall.SIGKILL)
+}
+
+// dismiss lets the process end.
+func (r *role) dismiss() {
+	r.mu.Lock()
+	r.leaving = true
+	r.mu.Unlock()
+	r.link.Close()
+}
+
+// handle gives a frame of the process to the monitor's side of its connection.
+func (r *role) handle(f *ipc.Frame) {
+	r.mu.Lock()
+	c := r.conns[f.Connection]
+	r.mu.Unlock()
+	switch {
+	case c == nil:
+		r.condemn(fmt.Errorf("%s for connection %d, which it does not have", f.Method, f.Connection))
+	case f.Method == ipc.Log || r.kind == monitor.Account && !f.WantsAnswer():
+		r.answer(c, f)
+	case r.kind == monitor.Gate && !c.asked.TryLock():
+		// A gate asks one question at a time about a connection.
+		r.condemn(fmt.Errorf("%s before the last request was answered", f.Method))
+	case f.WantsAnswer():
+		r.calls <- struct{}{}
+		go func() {
+			defer func() { <-r.calls }()
+			r.answer(c, f)
+		}()
+	default:
+		r.answer(c, f)
+	}
+}
+
+// answer asks the monitor and sends its answer.
+func (r *role) answer(c *connection, f *ipc.Frame) {
+	defer func() {
+		// The last place where a fault of the monitor's can be kept from others.
+		if v := recover(); v != nil {
+			c.monitor.Log().Bug(v, debug.Stack())
+			_ = r.link.Note(ipc.Drop, c.id, nil)
+		}
+	}()
+	a, err := r.ask(c, f)
+	switch {
+	case monitor.IsOffence(err):
+		r.condemn(err)
+	case f.WantsAnswer() && err != nil:
+		_ = r.link.Refuse(f, err)
+	case f.WantsAnswer():
+		fds := make([]int, len(a.Files))
+		for i, file := range a.Files {
+			fds[i] = int(file.Fd())
+		}
+		_ = r.link.Answer(f, a.Reply, fds...)
+		for _, file := range a.Files {
+			file.Close()
+		}
+	case a.State != nil:
+		r.release(c)
+		go r.s.handOver(c, a.State)
+	case a.Ended:
+		c.bug = a.Bug
+		r.release(c)
+		c.finish()
+	}
+}
+
+// ask has the monitor handle the frame. The gate may ask again once this returns:
+// the answer is sent after that.
+func (r *role) ask(c *connection, f *ipc.Frame) (monitor.Answer, error) {
+	if r.kind == monitor.Gate && f.Method != ipc.Log {
+		defer c.asked.Unlock()
+	}
+	return c.monitor.Handle(r.kind, f)
+}
+
+// call asks the process for an answer that it gives at its start. One that does not
+// come in time ends it: others wait for it.
+func (r *role) call(m ipc.Method, payload []byte) (*ipc.Frame, error) {
+	timer := time.AfterFunc(startGrace, func() { r.condemn(errSlow) })
+	defer timer.Stop()
+	return r.link.Call(m, 0, payload)
+}
+
+var errSlow = errors.New("it does not start in time")
+
+// adopt makes the connection the process's. It fails if that has ended.
+func (r *role) adopt(c *connection) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || r.leaving || r.condemned {
+		return false
+	}
+	r.conns[c.id] = c
+	r.given++
+	c.mu.Lock()
+	c.role = r
+	c.mu.Unlock()
+	return true
+}
+
+// release takes a connection from the process.
+func (r *role) release(c *connection) {
+	r.mu.Lock()
+	delete(r.conns, c.id)
+	idle := len(r.conns) == 0
+	r.mu.Unlock()
+	if idle {
+		r.s.roles.idle(r)
+	}
+}
+
+func (r *role) load() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns)
+}
