@@ -55,7 +55,8 @@ EXTLDFLAGS := -static -Wl,--gc-sections -Wl,--build-id=none
 LDFLAGS := -s -w -buildid= -linkmode external
 GO_FLAGS = -trimpath -buildvcs=false -tags $(TAGS)
 # Tests need no stripping, but the same compiler, libraries and kind of link.
-GO_TEST_FLAGS = $(GO_FLAGS) -ldflags '-linkmode external -extldflags "$(EXTLDFLAGS)"'
+# tests/interop and tests/privsep take minutes; go test's own limit is 10.
+GO_TEST_FLAGS = -timeout 25m $(GO_FLAGS) -ldflags '-linkmode external -extldflags "$(EXTLDFLAGS)"'
 
 SOURCES := go.mod go.sum $(shell find server cgo -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
 TOOL_ENV := LIBC=$(LIBC) DEPS=$(DEPS) CC='$(CC)' CGO_CFLAGS='$(CGO_CFLAGS)' CGO_LDFLAGS='$(CGO_LDFLAGS)' $(PKG_CONFIG_ENV)

@@ -57,6 +57,7 @@ test_needs() {
 	need strace has strace
 	need procps has ps
 	need git has git
+	need rsync has rsync
 	need nix-bin has nix-shell
 	need shellcheck has shellcheck
 }

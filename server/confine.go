@@ -7,9 +7,7 @@ import (
 
 // confine makes this process the gate that the listener asks for.
 func confine(c *ipc.Confinement) (missing []string, err error) {
-	missing, err = sandbox.Gate(&sandbox.GateConfig{UID: c.UID, GID: c.GID, Dirs: c.Dirs, NoFile: uint64(c.Files)})
-	sandbox.Title("sshd: [gate]")
-	return missing, err
+	return sandbox.Gate(&sandbox.GateConfig{UID: c.UID, GID: c.GID, Dirs: c.Dirs, NoFile: uint64(c.Files)})
 }
 
 // become makes this process a user's.

@@ -127,6 +127,9 @@ func (s *server) start(args []string) error {
 			return daemonize(sockets)
 		}
 	}
+	if s.separate {
+		_ = os.Chdir("/") // as sshd; gates are started from there
+	}
 	s.listeners = sockets
 	s.catchSignals()
 	go s.prestart()

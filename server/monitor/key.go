@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/host/log"
@@ -22,8 +21,7 @@ func (c *Connection) KeyAcceptable(algorithm string, blob []byte) bool {
 		c.tries++
 		return false
 	}
-	entry := c.find(key)
-	if entry == nil {
+	if c.find(key) == nil {
 		c.refuseKey(key)
 		return false
 	}
@@ -43,13 +41,13 @@ func (c *Connection) KeySigned(algorithm string, blob, data, signature []byte) (
 		c.tries++
 		return false, false
 	}
-	entry := c.find(key)
+	rights := c.find(key)
 	details, err := c.verifyKey(key, algorithm, data, signature)
-	if entry == nil {
+	if rights == nil {
 		c.refuseKey(key)
 		return false, false
 	}
-	t := try{method: "publickey", key: c.describe(key), info: keyText(key), rights: &entry.Permissions}
+	t := try{method: "publickey", key: c.describe(key), info: keyText(key), rights: rights}
 	if err != nil {
 		c.log.Debug("signature of %s does not verify: %v", t.key, err)
 		return c.finish(t)
@@ -57,9 +55,9 @@ func (c *Connection) KeySigned(algorithm string, blob, data, signature []byte) (
 	if details != nil {
 		t.key += fmt.Sprintf(", signature count = %d", details.Counter)
 	}
-	t.right = details == nil || c.touched(key, details, &entry.Permissions)
+	t.right = details == nil || c.touched(key, details, rights)
 	if ok, partial = c.finish(t); partial {
-		c.usedKeys = append(c.usedKeys, bytes.Clone(blob))
+		c.usedKeys = append(c.usedKeys, bytes.Clone(certified(key).Blob()))
 	}
 	return ok, partial
 }
@@ -76,28 +74,39 @@ func (c *Connection) refuseKey(key sshkey.PublicKey) {
 	c.tries++
 }
 
-// usableKey reads a key and applies what concerns all keys. The lines are sshd's.
+// usableKey reads a key, or a certificate, and applies what concerns all keys. The
+// lines are sshd's.
 func (c *Connection) usableKey(algorithm string, blob []byte) (key sshkey.PublicKey, usable bool) {
 	l := c.log.WithPreauth()
 	if sshkey.TypeName(algorithm) == "unknown" {
 		l.Verbose("userauth_pubkey: unsupported public key algorithm: %.100s", algorithm)
 		return nil, false
 	}
-	key, err := sshkey.ParsePublic(blob)
+	plain, key, err := parseKey(algorithm, blob)
 	switch {
 	case errors.Is(err, sshkey.ErrUnknownType):
 		l.Error("userauth_pubkey: cannot decode key: %.100s", algorithm)
+		return nil, false
+	case errors.Is(err, sshkey.ErrCASignature):
+		l.Error("userauth_pubkey: parse key: incorrect signature")
+		return nil, false
 	case err != nil:
 		l.Error("userauth_pubkey: parse key: invalid format")
+		return nil, false
+	}
+	own := certified(key)
+	switch {
 	case keyType(algorithm) != key.Type():
 		l.Error("userauth_pubkey: key type mismatch for decoded key (received %s, expected %.100s)", key.Type(), algorithm)
-	case slices.ContainsFunc(c.usedKeys, func(b []byte) bool { return bytes.Equal(b, blob) }):
+	case slices.ContainsFunc(c.usedKeys, func(b []byte) bool { return bytes.Equal(b, own.Blob()) }):
 		l.Info("refusing previously-used %s key", sshkey.TypeName(key.Type()))
 	case !slices.Contains(c.cfg.PubkeyAcceptedAlgorithms, algorithm):
 		l.Info("userauth_pubkey: signature algorithm %.100s not in PubkeyAcceptedAlgorithms", algorithm)
-	case key.Type() == sshkey.TypeRSA && key.Bits() < c.cfg.RequiredRSASize:
-		l.Info("refusing RSA key: Invalid key length")
-	case foreignApplication(key, algorithm):
+	case !c.acceptedCA(key):
+		// is logged
+	case own.Type() == sshkey.TypeRSA && own.Bits() < c.cfg.RequiredRSASize:
+		l.Info("refusing %s key: Invalid key length", sshkey.TypeName(key.Type()))
+	case foreignApplication(own, plain):
 		l.Error("refusing %s key: it was not made for SSH", sshkey.TypeName(key.Type()))
 	case !slices.Contains(c.methods(), "publickey"):
 		l.Debug("publickey is not a method to try now")
@@ -105,6 +114,29 @@ func (c *Connection) usableKey(algorithm string, blob []byte) (key sshkey.Public
 		return key, true
 	}
 	return nil, false
+}
+
+// parseKey reads the blob that goes with an algorithm. plain is the algorithm of
+// the signatures, which for a certificate has another name.
+func parseKey(algorithm string, blob []byte) (plain string, key sshkey.PublicKey, err error) {
+	plain, isCert := sshkey.PlainType(algorithm)
+	if isCert {
+		cert, err := sshkey.ParseCertificate(blob)
+		if err != nil {
+			return plain, nil, err
+		}
+		return plain, cert, nil
+	}
+	key, err = sshkey.ParsePublic(blob)
+	return plain, key, err
+}
+
+// certified is the key that signs: that in a certificate, or the key itself.
+func certified(key sshkey.PublicKey) sshkey.PublicKey {
+	if cert, ok := key.(*sshkey.Certificate); ok {
+		return cert.Key
+	}
+	return key
 }
 
 // foreignApplication reports a security key that belongs to another relying party
@@ -115,34 +147,18 @@ func foreignApplication(key sshkey.PublicKey, algorithm string) bool {
 	return ok && algorithm != sshkey.AlgorithmWebAuthn && !strings.HasPrefix(sk.Application(), "ssh:")
 }
 
-// find looks a key up among the user's. Users who may not log in get the same work
-// on a decoy.
-func (c *Connection) find(key sshkey.PublicKey) *auth.Entry {
-	revoked := c.revoked(key)
-	entry := auth.Authorized(&auth.Query{
-		Account: c.account, Blob: key.Blob(), Peer: c.userPeer(), Now: time.Now(), Strict: c.cfg.StrictModes,
-		Log: func(level auth.Level, format string, args ...any) {
-			c.log.Log(levels[level], format, args...)
-		},
-	}, c.cfg.AuthorizedKeysFile)
-	if entry == nil || revoked || !c.valid {
-		return nil
-	}
-	c.log.AcceptedKey(c.describe(key), entry.File, entry.Line)
-	return entry
-}
-
 // verifyKey verifies the signature, over data that this side knows to be of this
 // connection: what the gate says is not believed. details are a security key's.
 func (c *Connection) verifyKey(key sshkey.PublicKey, algorithm string, data, signature []byte) (details *sshkey.SecurityKeySignature, err error) {
 	if !c.ownData(data, algorithm, key.Blob()) {
 		return nil, errForeignData
 	}
-	sk, ok := key.(*sshkey.SecurityKey)
+	sk, ok := certified(key).(*sshkey.SecurityKey)
 	if !ok {
 		return nil, key.Verify(algorithm, data, signature)
 	}
-	s, err := sk.VerifySecurityKey(algorithm, data, signature)
+	plain, _ := sshkey.PlainType(algorithm)
+	s, err := sk.VerifySecurityKey(plain, data, signature)
 	if err != nil {
 		return nil, err
 	}
@@ -162,30 +178,47 @@ func (c *Connection) touched(key sshkey.PublicKey, s *sshkey.SecurityKeySignatur
 		return true
 	}
 	c.log.Error("public key %s signature for %s from %.128s port %d rejected: %s",
-		c.describe(key), c.name, c.peer.RemoteHost, c.peer.RemotePort, missing)
+		c.nameKey(key), c.name, c.peer.RemoteHost, c.peer.RemotePort, missing)
 	return false
 }
 
-// keyType is the type of key that signs under an algorithm (RFC 8332 section 3).
+// keyType is the type of key, or certificate, that signs under an algorithm
+// (RFC 8332 section 3).
 func keyType(algorithm string) string {
-	switch algorithm {
+	plain, isCert := sshkey.PlainType(algorithm)
+	switch plain {
 	case sshkey.AlgorithmRSA256, sshkey.AlgorithmRSA512:
-		return sshkey.TypeRSA
+		plain = sshkey.TypeRSA
 	case sshkey.AlgorithmWebAuthn:
-		return sshkey.TypeSKECDSA
+		plain = sshkey.TypeSKECDSA
 	}
-	return algorithm
+	if isCert {
+		return sshkey.CertificateType(plain)
+	}
+	return plain
 }
 
-var levels = [...]log.Level{auth.Error: log.Error, auth.Info: log.Info, auth.Verbose: log.Verbose, auth.Debug: log.Debug1, auth.Debug2: log.Debug2}
-
-// describe is a key in log lines: type and fingerprint.
+// describe is a key in log lines: type and fingerprint, and what else there is to
+// a certificate.
 func (c *Connection) describe(key sshkey.PublicKey) string {
-	fingerprint := sshkey.FingerprintSHA256
-	if strings.EqualFold(c.cfg.FingerprintHash, "MD5") {
-		fingerprint = sshkey.FingerprintMD5
+	text := c.nameKey(key)
+	if cert, ok := key.(*sshkey.Certificate); ok {
+		text += fmt.Sprintf(" ID %s (serial %d) CA %s", cert.KeyID, cert.Serial, c.nameKey(cert.CA))
 	}
-	return sshkey.TypeName(key.Type()) + " " + fingerprint(key.Blob())
+	return text
+}
+
+// nameKey is type and fingerprint.
+func (c *Connection) nameKey(key sshkey.PublicKey) string {
+	return sshkey.TypeName(key.Type()) + " " + c.fingerprint(certified(key).Blob())
+}
+
+// fingerprint is that of FingerprintHash.
+func (c *Connection) fingerprint(blob []byte) string {
+	if strings.EqualFold(c.cfg.FingerprintHash, "MD5") {
+		return sshkey.FingerprintMD5(blob)
+	}
+	return sshkey.FingerprintSHA256(blob)
 }
 
 // keyText is a key as ExposeAuthInfo shows it: type and base64.

@@ -44,10 +44,10 @@ func (c *Connection) revoked(key sshkey.PublicKey) bool {
 	}
 	switch {
 	case err != nil:
-		c.log.Error("Error checking authentication key %s in revoked keys file %s: %v", c.describe(key), path, err)
+		c.log.Error("Error checking authentication key %s in revoked keys file %s: %v", c.nameKey(key), path, err)
 		return true
 	case found:
-		c.log.Error("Authentication key %s revoked by file %s", c.describe(key), path)
+		c.log.Error("Authentication key %s revoked by file %s", c.nameKey(key), path)
 	}
 	return found
 }

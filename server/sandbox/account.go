@@ -26,7 +26,10 @@ type AccountConfig struct {
 // is sshd's where sshd has one.
 //
 // Until it returns, nothing of the user's is opened but the root directory.
+// Descriptors from 3 on that are not marked close-on-exec are closed: they are
+// root's. Mark what the process was given on purpose.
 func Account(cfg *AccountConfig) error {
+	closeStrays()
 	tasks, err := os.Open("/proc/self/task")
 	if err == nil {
 		defer tasks.Close()

@@ -88,6 +88,13 @@ var forays = []foray{
 	}},
 	{"connect", true, false, func() error { return syscall.Connect(0, &syscall.SockaddrInet4{Port: 1}) }},
 	{"bind", true, false, func() error { return syscall.Bind(0, &syscall.SockaddrInet4{}) }},
+	{"a TCP socket bound", true, true, func() error {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+		if err == nil {
+			err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+		}
+		return err
+	}},
 	{"listen", true, false, func() error { return syscall.Listen(0, 1) }},
 	{"accept", true, false, func() error { _, _, err := syscall.Accept(0); return err }},
 	{"exec", true, true, func() error {

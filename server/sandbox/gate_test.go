@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // testUser is nobody, in the strict sense too: no test must meet processes of his.
@@ -25,6 +27,9 @@ func runTaken(c *child) {
 			return errors.New("made to fail")
 		}
 		return nil
+	}
+	if c.Attempt == "work" || c.Attempt == "directory" {
+		unix.CloseOnExec(3)
 	}
 	missing, err := Gate(&c.Gate)
 	pause("%q %v", missing, err)
@@ -217,6 +222,36 @@ func TestGateDegrades(t *testing.T) {
 	}
 }
 
+// TestGateLandlock has nothing but Landlock between a gate and the system.
+func TestGateLandlock(t *testing.T) {
+	abi, err := landlockABI()
+	if err != nil || !static() && abi < landlockTSYNC {
+		t.Skipf("no Landlock for this program: ABI %d, %v", abi, err)
+	}
+	attempts := []string{"open /etc/passwd", "open the root directory", "open beside the root", "exec"}
+	if abi >= 4 {
+		attempts = append(attempts, "a TCP socket bound")
+	}
+	if abi >= 6 {
+		attempts = append(attempts, "kill the parent")
+	}
+	for _, name := range attempts {
+		cfg := gateConfig()
+		cfg.MakeIn = []string{"/nonexistent"}
+		p := (&child{Name: "gate", Gate: cfg, Attempt: name, Faults: []string{"chroot", "seccomp"}}).start(t)
+		line(t, p.stdout)
+		rest, _ := p.end(t)
+		if name == "exec" {
+			// It may execute itself, and nothing else comes of that.
+			if !strings.Contains(rest, "54321") && os.Geteuid() == 0 {
+				t.Errorf("%s: %q", name, rest)
+			}
+		} else if !strings.Contains(rest, "denied: ") {
+			t.Errorf("%s: %q", name, rest)
+		}
+	}
+}
+
 // TestGateRefusals are the gates that must not go on.
 func TestGateRefusals(t *testing.T) {
 	for _, cfg := range []GateConfig{{UID: 0, GID: 1}, {UID: 1, GID: 0}} {
@@ -231,7 +266,7 @@ func TestGateRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dir.Close()
-		p := (&child{Name: "gate", Gate: gateConfig()}).start(t, dir)
+		p := (&child{Name: "gate", Gate: gateConfig(), Attempt: "directory"}).start(t, dir)
 		if first := line(t, p.stdout); !strings.Contains(first, "descriptor 3 is a directory") {
 			t.Error(first)
 		}
@@ -239,4 +274,32 @@ func TestGateRefusals(t *testing.T) {
 			t.Error(status)
 		}
 	})
+}
+
+// TestStrays gives a gate and an account descriptors that they do not know.
+func TestStrays(t *testing.T) {
+	for _, c := range []*child{
+		{Name: "gate", Gate: gateConfig()},
+		{Name: "account", Account: AccountConfig{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}},
+	} {
+		dir, err := os.Open("/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		p := c.start(t, dir, dir, dir)
+		if first := line(t, p.stdout); !strings.HasSuffix(first, "<nil>") {
+			t.Errorf("%s: %s", c.Name, first)
+		}
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+		if err != nil && os.Geteuid() != 0 {
+			continue // it is not for its user
+		}
+		for _, e := range entries {
+			if name, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.pid, e.Name())); name == "/" {
+				t.Errorf("%s: descriptor %s is still open", c.Name, e.Name())
+			}
+		}
+		p.end(t)
+	}
 }

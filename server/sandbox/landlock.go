@@ -66,8 +66,8 @@ func landlockRules(abi int) (fd int, err error) {
 }
 
 // landlockThread restricts the calling thread, which has no_new_privs, and what it
-// starts. It may start one program, for which the kernel has to read it too.
-func landlockThread(program int) error {
+// starts. It may execute one file, which the kernel takes for reading, too.
+func landlockThread(file int) error {
 	abi, err := landlockABI()
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func landlockThread(program int) error {
 	// The kernel's struct has no padding: Go's ends with some, which it does not read.
 	rule := unix.LandlockPathBeneathAttr{
 		Allowed_access: unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE,
-		Parent_fd:      int32(program),
+		Parent_fd:      int32(file),
 	}
 	if _, _, e := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(rules), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&rule)), 0, 0, 0); e != 0 {

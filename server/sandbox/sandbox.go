@@ -67,12 +67,16 @@ type GateConfig struct {
 // nevertheless. An error says that the process must end: it has a right that it
 // could and should have lost.
 //
+// Descriptors from 3 on that are not marked close-on-exec are closed: mark what the
+// process was given on purpose.
+//
 // From then on it cannot open, connect, start or trace anything: all that it needs
 // it has, or is sent over a socket.
 func Gate(cfg *GateConfig) (missing []string, err error) {
 	if cfg.UID == 0 || cfg.GID == 0 {
 		return nil, errors.New("sandbox: a gate must not be root")
 	}
+	closeStrays()
 	g := &gate{GateConfig: cfg}
 	g.try("limits", func() error { return limits(cfg.NoFile) })
 	g.try("dumpable", func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) })

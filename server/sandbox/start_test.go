@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +46,32 @@ func TestStartLeavesNothing(t *testing.T) {
 			t.Fatalf("%d threads have lost rights", left)
 		}
 		runtime.Gosched()
+	}
+}
+
+// TestStartWithoutUnshare is a container that forbids it. The test's directory is
+// not everybody's to enter, where / is.
+func TestStartWithoutUnshare(t *testing.T) {
+	needRoot(t)
+	for _, dir := range []string{"/", "/proc/sys/kernel"} {
+		t.Run(dir, func(t *testing.T) {
+			t.Chdir(dir)
+			cfg := gateConfig()
+			cfg.fault = func(step string) error {
+				if step == "unshare" {
+					return errors.New("made to fail")
+				}
+				return nil
+			}
+			p := (&child{Name: "gate", Gate: cfg}).start(t)
+			checkMissing(t, line(t, p.stdout), missingHere())
+			for _, link := range []string{"root", "cwd"} {
+				if name, err := os.Readlink(fmt.Sprintf("/proc/%d/%s", p.pid, link)); err != nil || !strings.HasSuffix(name, " (deleted)") {
+					t.Errorf("%s -> %q, %v", link, name, err)
+				}
+			}
+			p.end(t)
+		})
 	}
 }
 

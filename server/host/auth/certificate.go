@@ -46,6 +46,7 @@ type CertificateRequest struct {
 	PrincipalsFile        string   // AuthorizedPrincipalsFile, with tokens
 	PrincipalsCommand     string   // AuthorizedPrincipalsCommand, with tokens
 	PrincipalsCommandUser string   // AuthorizedPrincipalsCommandUser, with tokens
+	Connection            string   // what %C stands for, as in KeysCommand
 
 	// Lookup finds the account of PrincipalsCommandUser.
 	Lookup func(name string) (*user.Account, error)

@@ -109,33 +109,13 @@ func (in *CertificateRequest) principalLine(line, place string) *Permissions {
 // principalsCommand runs AuthorizedPrincipalsCommand. What it says counts if it
 // ends with status 0 only.
 func (in *CertificateRequest) principalsCommand(ctx context.Context) *Permissions {
-	const tag = "AuthorizedPrincipalsCommand"
-	if in.PrincipalsCommandUser == "" || in.Lookup == nil {
-		in.Log.printf(Error, "No user for "+tag+" specified, skipping")
-		return nil
-	}
-	name, err := expandTokens(in.PrincipalsCommandUser, map[byte]string{'u': in.Account.Name})
-	if err != nil {
-		in.Log.printf(Error, "%v", err)
-		return nil
-	}
-	as, err := in.Lookup(name)
-	if err != nil {
-		in.Log.printf(Error, tag+"User \"%s\" not found: %v", name, err)
-		return nil
-	}
-	argv, err := SplitCommand(in.PrincipalsCommand, in.commandTokens())
-	switch {
-	case err != nil:
-		in.Log.printf(Error, tag+" \"%s\" contains invalid quotes", in.PrincipalsCommand)
-		return nil
-	case len(argv) == 0:
-		in.Log.printf(Error, tag+" \"%s\" yielded no arguments", in.PrincipalsCommand)
+	command := prepareCommand("AuthorizedPrincipalsCommand", in.PrincipalsCommand, in.PrincipalsCommandUser,
+		in.Account, in.Lookup, in.commandTokens(), in.Log)
+	if command == nil {
 		return nil
 	}
 	var options *Permissions
-	command := &Command{Tag: tag, Argv: argv, As: as}
-	err = command.Run(ctx, func(r io.Reader) (err error) {
+	err := command.Run(ctx, func(r io.Reader) (err error) {
 		options, err = in.findPrincipal(r, "(command)")
 		return err
 	})
@@ -155,7 +135,7 @@ func (in *CertificateRequest) commandTokens() map[byte]string {
 		'h': in.Account.Home, 'u': in.Account.Name, 'U': strconv.FormatUint(uint64(in.Account.UID), 10),
 		't': c.Type(), 'f': in.fingerprint(c.Key), 'k': encode(c.Blob()),
 		'T': c.CA.Type(), 'F': in.fingerprint(c.CA), 'K': encode(c.CA.Blob()),
-		'i': c.KeyID, 's': strconv.FormatUint(c.Serial, 10),
+		'i': c.KeyID, 's': strconv.FormatUint(c.Serial, 10), 'C': in.Connection, 'D': "",
 	}
 }
 

@@ -95,8 +95,16 @@ var (
 	}
 
 	// DefaultHostKey holds signature algorithms, not key types: one RSA key
-	// serves several of them (RFC 8332).
+	// serves several of them (RFC 8332). Those of certificates come first.
 	DefaultHostKey = []string{
+		"ssh-ed25519-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp256-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp384-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp521-cert-v01@openssh.com",
+		"sk-ssh-ed25519-cert-v01@openssh.com",
+		"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+		"rsa-sha2-512-cert-v01@openssh.com",
+		"rsa-sha2-256-cert-v01@openssh.com",
 		"ssh-ed25519",
 		"ecdsa-sha2-nistp256",
 		"ecdsa-sha2-nistp384",
@@ -108,6 +116,44 @@ var (
 	}
 	AllHostKey = []string{
 		"ssh-ed25519",
+		"ssh-ed25519-cert-v01@openssh.com",
+		"sk-ssh-ed25519@openssh.com",
+		"sk-ssh-ed25519-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp256",
+		"ecdsa-sha2-nistp256-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp384",
+		"ecdsa-sha2-nistp384-cert-v01@openssh.com",
+		"ecdsa-sha2-nistp521",
+		"ecdsa-sha2-nistp521-cert-v01@openssh.com",
+		"sk-ecdsa-sha2-nistp256@openssh.com",
+		"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+		"webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+		"ssh-rsa",
+		"ssh-rsa-cert-v01@openssh.com",
+		"rsa-sha2-256",
+		"rsa-sha2-256-cert-v01@openssh.com",
+		"rsa-sha2-512",
+		"rsa-sha2-512-cert-v01@openssh.com",
+	}
+
+	// DefaultPubkey is what users' keys may sign with.
+	DefaultPubkey = DefaultHostKey
+	AllPubkey     = AllHostKey
+
+	// DefaultCASignature is what a certificate may be signed with: a CA is a plain
+	// key, never a certificate.
+	DefaultCASignature = []string{
+		"ssh-ed25519",
+		"ecdsa-sha2-nistp256",
+		"ecdsa-sha2-nistp384",
+		"ecdsa-sha2-nistp521",
+		"sk-ssh-ed25519@openssh.com",
+		"sk-ecdsa-sha2-nistp256@openssh.com",
+		"rsa-sha2-512",
+		"rsa-sha2-256",
+	}
+	AllCASignature = []string{
+		"ssh-ed25519",
 		"sk-ssh-ed25519@openssh.com",
 		"ecdsa-sha2-nistp256",
 		"ecdsa-sha2-nistp384",
@@ -118,10 +164,6 @@ var (
 		"rsa-sha2-256",
 		"rsa-sha2-512",
 	}
-
-	// DefaultPubkey is what users' keys may sign with.
-	DefaultPubkey = DefaultHostKey
-	AllPubkey     = AllHostKey
 
 	// DefaultCompression: compression starts after authentication only, so the
 	// plain zlib of RFC 4253 does not exist here.
@@ -147,7 +189,7 @@ var (
 	MAC         = &Family{"Bad SSH2 mac spec", false, DefaultMACs, AllMACs}                     // MACs
 	HostKey     = &Family{"Bad key types", true, DefaultHostKey, AllHostKey}                    // HostKeyAlgorithms
 	Pubkey      = &Family{"Bad key types", true, DefaultPubkey, AllPubkey}                      // PubkeyAcceptedAlgorithms, HostbasedAcceptedAlgorithms
-	CASignature = &Family{"Bad key types", true, DefaultHostKey, AllHostKey}                    // CASignatureAlgorithms
+	CASignature = &Family{"Bad key types", true, DefaultCASignature, AllCASignature}            // CASignatureAlgorithms
 	Compression = &Family{"Bad compression methods", false, DefaultCompression, AllCompression} // no keyword takes such a list
 )
 

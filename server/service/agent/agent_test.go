@@ -143,6 +143,29 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// TestHalfClose: the client's EOF is the program's, which may still answer.
+func TestHalfClose(t *testing.T) {
+	heard := make(chan string, 1)
+	_, _, path := opened(t, testPolicy(t), func(n *connection.NewChannel) {
+		ch := n.Accept(newQuiet())
+		_, _ = ch.Write([]byte("question"))
+		_ = ch.CloseWrite()
+		all, _ := io.ReadAll(ch)
+		heard <- string(all)
+		_ = ch.Close()
+	})
+	c := dial(t, path)
+	all, err := io.ReadAll(c)
+	if err != nil || string(all) != "question" {
+		t.Fatalf("%q, %v", all, err)
+	}
+	_, _ = c.Write([]byte("answer"))
+	c.Close()
+	if got := <-heard; got != "answer" {
+		t.Errorf("heard %q", got)
+	}
+}
+
 // TestClientCloses: what a client sent before its CLOSE is delivered, and the program
 // sees the end.
 func TestClientCloses(t *testing.T) {

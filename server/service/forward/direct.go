@@ -30,7 +30,7 @@ func (s *Server) OpenTCP(n *connection.NewChannel) {
 	}
 	s.log.Debugf(1, "server_request_direct_tcpip: originator %s port %d, target %s port %d",
 		d.originator, d.originatorPort, d.host, d.port)
-	if !s.allowed(config.ForwardLocal, false) {
+	if !s.allowed(config.ForwardLocal, s.policy.AllowTCP) {
 		s.log.Infof("refused local port forward: originator %s port %d, target %s port %d",
 			d.originator, d.originatorPort, d.host, d.port)
 		n.Reject(msg.OpenAdministrativelyProhibited, openFailed)
@@ -57,15 +57,14 @@ func (s *Server) OpenStreamLocal(n *connection.NewChannel) {
 	d.port = socketPort
 	s.log.Debugf(1, "server_request_direct_streamlocal: originator %s port %d, target %s",
 		d.originator, d.originatorPort, d.host)
-	if !s.allowed(config.ForwardLocal, true) {
+	if !s.allowed(config.ForwardLocal, s.policy.AllowStreamLocal) {
 		s.log.Infof("refused streamlocal port forward: originator %s port %d, target %s",
 			d.originator, d.originatorPort, d.host)
 		n.Reject(msg.OpenAdministrativelyProhibited, openFailed)
 		return
 	}
-	if !s.mayOpen(d.host, d.port) {
-		s.log.Infof("Received request from %.100s port %d to connect to path %.100s, but the request was denied.",
-			s.policy.RemoteAddr, s.policy.RemotePort, d.host)
+	if !s.allowedTCP(config.ForwardLocal) || !s.mayOpen(d.host, d.port) {
+		s.log.Infof("Received request to connect to path %.100s, but the request was denied.", d.host)
 		n.Reject(msg.OpenAdministrativelyProhibited, openFailed)
 		return
 	}

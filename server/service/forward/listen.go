@@ -42,7 +42,7 @@ func (s *Server) ListenTCP(g *connection.GlobalRequest) {
 		return
 	}
 	s.log.Debugf(1, "server_input_global_request: tcpip-forward listen %s port %d", address, number)
-	if !s.allowed(config.ForwardRemote, false) || number == 0 && !g.WantReply ||
+	if !s.allowed(config.ForwardRemote, s.policy.AllowTCP) || number == 0 && !g.WantReply ||
 		number != 0 && number < reservedPort && s.policy.UID != 0 {
 		s.log.Debugf(1, "Server has disabled port forwarding.")
 		g.Reply(false, nil)

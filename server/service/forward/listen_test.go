@@ -248,8 +248,8 @@ func TestThreat16PendingBounded(t *testing.T) {
 // TestThreat16ChannelsBounded: a connection for which there is no channel is closed.
 func TestThreat16ChannelsBounded(t *testing.T) {
 	r := newRig(t, everything())
-	port := r.forward("localhost")
 	r.server.SetOpener(fullMux{})
+	port := r.forward("localhost")
 	if got := text(t, connect(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port))); got != "" {
 		t.Errorf("peer got %q", got)
 	}

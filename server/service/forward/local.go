@@ -27,8 +27,14 @@ func (s *Server) ListenStreamLocal(g *connection.GlobalRequest) {
 		return
 	}
 	s.log.Debugf(1, "server_input_global_request: streamlocal-forward listen path %s", name)
-	if !s.allowed(config.ForwardRemote, true) {
+	if !s.allowed(config.ForwardRemote, s.policy.AllowStreamLocal) {
 		s.log.Debugf(1, "Server has disabled streamlocal forwarding.")
+		g.Reply(false, nil)
+		return
+	}
+	if !s.allowedTCP(config.ForwardRemote) {
+		s.log.Infof("Received request from %.100s port %d to remote forward to path \"%.100s\", but the request was denied.",
+			s.policy.RemoteAddr, s.policy.RemotePort, name)
 		g.Reply(false, nil)
 		return
 	}

@@ -100,14 +100,17 @@ func (s *Server) mayListen(address string, port int) bool {
 	})
 }
 
-// allowed reports whether a direction is open at all. Local sockets need the leave
-// of AllowTcpForwarding too: that is how sshd works, whatever its manual says.
-func (s *Server) allowed(direction config.Forwarding, socket bool) bool {
-	p := s.policy
+// allowed reports whether a direction is open at all.
+func (s *Server) allowed(direction, kind config.Forwarding) bool {
 	if s.foreign {
 		s.log.Errorf("forwarding refused: this process is not the user's")
 		return false
 	}
-	return !p.DisableForwarding && p.PortForwarding && p.AllowTCP&direction != 0 &&
-		(!socket || p.AllowStreamLocal&direction != 0)
+	return !s.policy.DisableForwarding && s.policy.PortForwarding && kind&direction != 0
+}
+
+// allowedTCP reports whether AllowTcpForwarding opens a direction. Local sockets need
+// its leave too: that is how sshd works, whatever its manual says.
+func (s *Server) allowedTCP(direction config.Forwarding) bool {
+	return s.policy.AllowTCP&direction != 0
 }

@@ -160,7 +160,7 @@ func TestRefusalLines(t *testing.T) {
 	_, _ = r.request("tcpip-forward", listenPayload("", 8080))
 	for _, line := range []string{
 		"info: Received request from 192.0.2.7 port 50000 to connect to host example\n port 80, but the request was denied.",
-		"info: Received request from 192.0.2.7 port 50000 to connect to path /s, but the request was denied.",
+		"info: Received request to connect to path /s, but the request was denied.",
 		"info: Received request from 192.0.2.7 port 50000 to remote forward to host  port 8080, but the request was denied.",
 	} {
 		r.log.expect(t, line)
@@ -175,6 +175,17 @@ func TestRefusalLines(t *testing.T) {
 		"info: refused local port forward: originator 127.0.0.1 port 1234, target example port 80",
 		"info: refused streamlocal port forward: originator  port 0, target /s",
 		"debug1: Server has disabled port forwarding.",
+	} {
+		r.log.expect(t, line)
+	}
+	p = everything()
+	p.AllowTCP = config.ForwardNone
+	r = newRig(t, p)
+	_, _ = r.client.OpenChannel("direct-streamlocal@openssh.com", directStreamLocal("/s"), newWatcher())
+	r.listenPath("/s")
+	for _, line := range []string{
+		"info: Received request to connect to path /s, but the request was denied.",
+		`info: Received request from 192.0.2.7 port 50000 to remote forward to path "/s", but the request was denied.`,
 	} {
 		r.log.expect(t, line)
 	}

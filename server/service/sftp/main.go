@@ -22,9 +22,7 @@ func Main(args []string) int {
 	// A client that goes away and a file beyond the user's limit are errors of
 	// write, not the end of the process.
 	signal.Ignore(unix.SIGPIPE, unix.SIGXFSZ)
-	// Others of the user's processes must not read or change this one, nor it itself
-	// by /proc/self/mem, where sftp is all that the user may do.
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	closeMemory()
 	o, exit, text := ParseArgs(args, currentAccount())
 	if o == nil {
 		printText(exit, os.Stdout, os.Stderr, text)
@@ -53,6 +51,12 @@ func Main(args []string) int {
 	}
 	return Serve(context.Background(), stdio{}, o)
 }
+
+// closeMemory takes this process's memory from the reach of its user: where sftp is
+// all that somebody may do, /proc/self/mem would be a way to anything else. So
+// sftp-server does, too. A process that was root's and changed to the user is closed
+// already; that of a server that an ordinary user started is not.
+func closeMemory() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 func printText(exit int, stdout, stderr io.Writer, text string) {
 	if exit == exitOK {
@@ -112,11 +116,11 @@ type Login struct {
 }
 
 // Builtin is the subsystem internal-sftp for a login: sftp-server's command line,
-// on a channel, in this process, which must have the user's rights already and be
-// one that its user can neither trace nor write to by /proc/self/mem (prctl(2),
-// PR_SET_DUMPABLE). Sessions start in the account's home.
+// on a channel, in this process, which must have the user's rights already. Sessions
+// start in the account's home.
 func Builtin(l *Login) session.Builtin {
 	return func(ctx context.Context, ch session.Channel, args []string) int {
+		closeMemory()
 		account := l.Account
 		if account == nil {
 			account = currentAccount()

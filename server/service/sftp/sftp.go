@@ -8,9 +8,9 @@
 // do something: the process has the user's ids and no more, and the kernel decides.
 //
 // A session is one goroutine that answers requests in their order. It never changes
-// what belongs to the process: no working directory, no umask, no signal (Main
-// does, where the process is its own). It starts no program, opens nothing but what
-// the client names, and keeps no state between sessions.
+// how the process's other sessions work: no working directory, no umask, no signal
+// (Main does, where the process is its own). It starts no program, opens nothing but
+// what the client names, and keeps no state between sessions.
 package sftp
 
 import (

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,9 @@ func (m *machine) open(q request) (*os.File, string, error) {
 	end := os.NewFile(uintptr(fds[1]), "other end")
 	m.ends = append(m.ends, end)
 	m.t.Cleanup(func() { end.Close() })
+	if err := end.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		m.t.Fatal(err)
+	}
 	return os.NewFile(uintptr(fds[0]), "interface"), "tun" + string(rune('0'+len(m.ends))), nil
 }
 
@@ -381,6 +385,9 @@ func TestChannels(t *testing.T) {
 	for {
 		b := make([]byte, 4096)
 		n, err := other.Read(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("the interface outlives its channel")
+		}
 		if err != nil || n == 0 {
 			break
 		}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package sntrup761
+
+const raceDetector = false
