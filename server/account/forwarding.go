@@ -82,6 +82,11 @@ func (f Forwarding) register(c *connection.Config, broken func()) *forwarder {
 	if f.Tun != nil {
 		w.tun = tun.New(f.Tun, broken)
 		c.Open[tun.ChannelType] = w.tun.Open
+		c.Arriving = func(kind string) {
+			if kind == tun.ChannelType {
+				w.tun.Arriving()
+			}
+		}
 	}
 	return w
 }

@@ -43,6 +43,8 @@ func Run(cfg *Process) error {
 	p := &process{Process: cfg, streams: map[uint32]*ipc.Stream{}}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
+	// A file that grows beyond the limit is the sftp session's error, not everybody's end.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
 	go func() {
 		for range signals {
 			p.terminate()

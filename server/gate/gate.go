@@ -24,6 +24,7 @@ type Monitor interface {
 	Methods() []string
 	None() (ok, partial bool)
 	Password(password []byte) (ok, partial bool)
+	Interactive(response []byte) (ok, partial bool)
 	KeyAcceptable(algorithm string, blob []byte) bool
 	KeySigned(algorithm string, blob, data, signature []byte) (ok, partial bool)
 	Failed(method string)
@@ -84,6 +85,10 @@ type decider struct{ Monitor }
 func (d decider) None() userauth.Verdict { return verdict(d.Monitor.None()) }
 
 func (d decider) Password(p []byte) userauth.Verdict { return verdict(d.Monitor.Password(p)) }
+
+func (d decider) Interactive(response []byte) userauth.Verdict {
+	return verdict(d.Monitor.Interactive(response))
+}
 
 func (d decider) KeySigned(algorithm string, blob, data, signature []byte) userauth.Verdict {
 	return verdict(d.Monitor.KeySigned(algorithm, blob, data, signature))

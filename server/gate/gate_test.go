@@ -54,6 +54,7 @@ func (f *fake) Start(user, style, service string) string       { return "" }
 func (f *fake) Methods() []string                              { return nil }
 func (f *fake) None() (ok, partial bool)                       { return false, false }
 func (f *fake) Password([]byte) (ok, partial bool)             { return false, false }
+func (f *fake) Interactive([]byte) (ok, partial bool)          { return false, false }
 func (f *fake) KeyAcceptable(string, []byte) bool              { return false }
 func (f *fake) KeySigned(_ string, _, _, _ []byte) (a, b bool) { return false, false }
 func (f *fake) Failed(string)                                  {}

@@ -105,6 +105,10 @@ func (r *remote) None() (ok, partial bool) { return r.try(ipc.None, nil) }
 
 func (r *remote) Password(password []byte) (ok, partial bool) { return r.try(ipc.Password, password) }
 
+func (r *remote) Interactive(response []byte) (ok, partial bool) {
+	return r.try(ipc.Interactive, response)
+}
+
 func (r *remote) KeyAcceptable(algorithm string, blob []byte) bool {
 	var v ipc.Verdict
 	r.ask(ipc.KeyAcceptable, ipc.Marshal(&ipc.KeyRequest{Algorithm: algorithm, Blob: blob}), &v)

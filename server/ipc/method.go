@@ -21,6 +21,7 @@ const (
 	Methods       // -> Names
 	None          // -> Verdict
 	Password      // the password -> Verdict
+	Interactive   // the answer to the prompt of keyboard-interactive -> Verdict
 	KeyAcceptable // KeyRequest -> Verdict
 	KeySigned     // SignedRequest -> Verdict
 	Failed        // note: the method's name
@@ -44,7 +45,7 @@ const (
 
 var methodNames = [MethodCount]string{
 	Confine: "confine", Become: "become", Configure: "configure", Connect: "connect", Serve: "serve", Drop: "drop",
-	Sign: "sign", Start: "start", Methods: "methods", None: "none", Password: "password",
+	Sign: "sign", Start: "start", Methods: "methods", None: "none", Password: "password", Interactive: "interactive",
 	KeyAcceptable: "key-acceptable", KeySigned: "key-signed", Failed: "failed", Moduli: "moduli", Export: "export",
 	Log: "log", Ended: "ended",
 	Prove: "prove", OpenPTY: "open-pty", ClosePTY: "close-pty", LoginMessage: "login-message",

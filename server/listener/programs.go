@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 
@@ -23,7 +25,8 @@ func linkPrograms() string {
 	if os.Geteuid() != 0 {
 		dir, mode = config.NanoDir(), 0o700
 	}
-	dir = filepath.Join(dir, "bin")
+	// Another copy of the server has another folder.
+	dir = filepath.Join(dir, fmt.Sprintf("bin-%08x", crc32.ChecksumIEEE([]byte(target))))
 	if err := os.MkdirAll(dir, mode); err != nil {
 		return ""
 	}

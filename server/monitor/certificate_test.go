@@ -181,6 +181,14 @@ func TestCertificateOfUsedKey(t *testing.T) {
 	}
 }
 
+func TestSignatureAlgorithms(t *testing.T) {
+	w := newWorld(t, "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com,sk-ssh-ed25519-cert-v01@openssh.com,rsa-sha2-512,ssh-ed25519")
+	want := []string{"rsa-sha2-512", "sk-ssh-ed25519@openssh.com", "ssh-ed25519"}
+	if got := w.shared.GateSettings("").PubkeyAlgorithms; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestKeysCommand lets a program say which keys are good.
 func TestKeysCommand(t *testing.T) {
 	w := newWorld(t, "")

@@ -25,12 +25,36 @@ func (c *Connection) methods() []string {
 	if c.cfg.PasswordAuthentication && (c.shared.Only == nil || c.shared.OneTime != nil) {
 		enabled = append(enabled, "password") // an ordinary user cannot read shadow(5)
 	}
+	if c.interactiveEnabled() {
+		enabled = append(enabled, interactive)
+	}
 	return slices.DeleteFunc(enabled, func(m string) bool { return !c.next(m) })
+}
+
+// Keyboard-interactive (RFC 4256) has one device, as sshd calls what asks: it asks
+// for the password.
+const (
+	interactive = "keyboard-interactive"
+	device      = "password"
+)
+
+// interactiveEnabled applies KbdInteractiveAuthentication, whose default is yes. An
+// sshd without PAM has no device behind that, so who switched passwords off there
+// was rid of them: here they stay off, unless the configuration names the method.
+func (c *Connection) interactiveEnabled() bool {
+	return c.cfg.KbdInteractiveAuthentication && (c.shared.Only == nil || c.shared.OneTime != nil) &&
+		(c.cfg.PasswordAuthentication || c.limited || c.shared.File.Origin("KbdInteractiveAuthentication") != "")
 }
 
 // next reports whether AuthenticationMethods has the method as one of the next.
 func (c *Connection) next(method string) bool {
-	return !c.limited || slices.ContainsFunc(c.chains, func(chain []string) bool { return chain[0] == method })
+	return !c.limited || slices.ContainsFunc(c.chains, func(chain []string) bool { return names(chain[0], method) })
+}
+
+// names reports whether an entry of AuthenticationMethods is a method of this
+// server's: only keyboard-interactive may name a device behind it.
+func names(entry, method string) bool {
+	return entry == method || method == interactive && entry == interactive+":"+device
 }
 
 // try is a try that was judged.
@@ -41,6 +65,15 @@ type try struct {
 	info   string            // what ExposeAuthInfo says behind the method
 	rights *auth.Permissions // if right
 }
+
+func (t *try) submethod() string {
+	if t.method == interactive {
+		return device
+	}
+	return ""
+}
+
+func (t *try) asksPassword() bool { return t.method == "password" || t.method == interactive }
 
 // finish turns a try into a verdict, logs it and, when all methods that are asked
 // for are done, makes the grant.
@@ -59,7 +92,7 @@ func (c *Connection) finish(t try) (ok, partial bool) {
 	}
 	if right || partial {
 		c.rights = rights
-		c.authInfo = append(c.authInfo, strings.TrimSpace(t.method+" "+t.info))
+		c.authInfo = append(c.authInfo, strings.TrimSpace(strings.TrimSuffix(t.method+"/"+t.submethod(), "/")+" "+t.info))
 	}
 	outcome := log.Failed
 	switch {
@@ -68,16 +101,20 @@ func (c *Connection) finish(t try) (ok, partial bool) {
 	case partial:
 		outcome = log.Partial
 	}
+	failures := c.failures
+	if t.method == interactive {
+		failures = c.cfg.MaxAuthTries // a wrong password concerns administrators by whatever method
+	}
 	c.log.Auth(log.Attempt{
-		Outcome: outcome, Method: t.method, Peer: c.LogPeer(), Key: t.key,
-		Failures: c.failures, MaxTries: c.cfg.MaxAuthTries,
+		Outcome: outcome, Method: t.method, Submethod: t.submethod(), Peer: c.LogPeer(), Key: t.key,
+		Failures: failures, MaxTries: c.cfg.MaxAuthTries,
 	})
 	if right {
 		c.makeGrant(t.method)
 		return true, false
 	}
 	if !partial {
-		if t.method == "password" {
+		if t.asksPassword() {
 			e := c.entry("ssh:notty", os.Getpid())
 			e.User = c.name
 			c.record(c.shared.Records.Failed(e))
@@ -104,7 +141,7 @@ func (c *Connection) joined(p *auth.Permissions) (*auth.Permissions, bool) {
 
 // rootAllowed applies PermitRootLogin.
 func (c *Connection) rootAllowed(method string, p *auth.Permissions) bool {
-	if c.oneTime && method == "password" {
+	if c.oneTime && (method == "password" || method == interactive) {
 		return true // who started the server as root made it for this
 	}
 	switch c.cfg.PermitRootLogin {
@@ -124,7 +161,7 @@ func (c *Connection) rootAllowed(method string, p *auth.Permissions) bool {
 // advance takes a completed method off the lists of AuthenticationMethods.
 func (c *Connection) advance(method string) (complete, partial bool) {
 	for i, chain := range c.chains {
-		if chain[0] != method {
+		if !names(chain[0], method) {
 			continue
 		}
 		if len(chain) == 1 {

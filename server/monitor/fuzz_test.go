@@ -11,6 +11,8 @@ import (
 // every byte of what is signed may log in.
 func FuzzKeySigned(f *testing.F) {
 	w := newWorld(f, "")
+	ca := newKey(f)
+	w.shared.File = w.parse("TrustedUserCAKeys " + w.write("cas", string(sshkey.MarshalAuthorized(ca.Public(), ""))))
 	blob := w.alice.Public().Blob()
 	data := toSign(testHash, "alice", service, "publickey", sshkey.TypeEd25519, blob, nil)
 	bound := toSign(testHash, "alice", service, "publickey-hostbound-v00@openssh.com", sshkey.TypeEd25519, blob, w.host.Public().Blob())
@@ -21,12 +23,20 @@ func FuzzKeySigned(f *testing.F) {
 		f.Add(sshkey.AlgorithmRSA256, blob, d, signature[:20])
 		f.Add(sshkey.TypeEd25519, w.other.Public().Blob(), d, signature)
 	}
+	cert := certify(f, ca, w.other, certificate{})
+	certData := toSign(testHash, "alice", service, "publickey", certAlgorithm, cert, nil)
+	for _, blob := range [][]byte{cert, certify(f, w.other, w.other, certificate{}), certify(f, ca, w.other, certificate{host: true})} {
+		signature, err := w.other.Sign(sshkey.TypeEd25519, certData)
+		must(f, err)
+		f.Add(certAlgorithm, blob, certData, signature)
+	}
 	f.Fuzz(func(t *testing.T, algorithm string, b, d, signature []byte) {
 		w.t = t
 		c := w.start("alice")
 		c.KeyAcceptable(algorithm, b)
 		ok, _ := c.KeySigned(algorithm, b, d, signature)
-		right := algorithm == sshkey.TypeEd25519 && bytes.Equal(b, blob) && (bytes.Equal(d, data) || bytes.Equal(d, bound))
+		right := algorithm == sshkey.TypeEd25519 && bytes.Equal(b, blob) && (bytes.Equal(d, data) || bytes.Equal(d, bound)) ||
+			algorithm == certAlgorithm && bytes.Equal(b, cert) && bytes.Equal(d, certData)
 		if ok && !right || ok != (c.Grant() != nil) {
 			t.Fatalf("let in: %q %q %q", algorithm, b, d)
 		}

@@ -100,7 +100,7 @@ func (s *Shared) GateSettings(version string) *ipc.GateSettings {
 	c := s.File.Base()
 	return &ipc.GateSettings{
 		Version: version, KexAlgorithms: c.KexAlgorithms, Ciphers: c.Ciphers, MACs: c.MACs,
-		PubkeyAlgorithms: c.PubkeyAcceptedAlgorithms, Compression: c.Compression,
+		PubkeyAlgorithms: signatureAlgorithms(c.PubkeyAcceptedAlgorithms), Compression: c.Compression,
 		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval,
 		HostKeys: s.hostKeys(c), LogLevel: int32(s.Log.Level()), DefaultMaxAuthTries: int32(c.MaxAuthTries),
 	}

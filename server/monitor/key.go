@@ -131,6 +131,18 @@ func parseKey(algorithm string, blob []byte) (plain string, key sshkey.PublicKey
 	return plain, key, err
 }
 
+// signatureAlgorithms are what server-sig-algs announces: as OpenSSH's clients look
+// for it there, that of a certificate's signatures goes by its plain name.
+func signatureAlgorithms(accepted []string) []string {
+	var names []string
+	for _, name := range accepted {
+		if plain, _ := sshkey.PlainType(name); !slices.Contains(names, plain) {
+			names = append(names, plain)
+		}
+	}
+	return names
+}
+
 // certified is the key that signs: that in a certificate, or the key itself.
 func certified(key sshkey.PublicKey) sshkey.PublicKey {
 	if cert, ok := key.(*sshkey.Certificate); ok {

@@ -19,7 +19,7 @@ func TestKeyLogin(t *testing.T) {
 	if ok, partial := c.None(); ok || partial {
 		t.Fatal("let in without anything")
 	}
-	if got := c.Methods(); !slices.Equal(got, []string{"publickey", "password"}) {
+	if got := c.Methods(); !slices.Equal(got, []string{"publickey", "password", "keyboard-interactive"}) {
 		t.Error(got)
 	}
 	w.wantLog()

@@ -250,7 +250,7 @@ func TestOnlyAccount(t *testing.T) {
 	secret := w.shared.OneTime.Reveal()
 	for name, want := range map[string]bool{"user": true, "alice": true, "root": false} {
 		c := w.start(name)
-		if got := c.Methods(); !slices.Equal(got, []string{"publickey", "password"}) {
+		if got := c.Methods(); !slices.Equal(got, []string{"publickey", "password", "keyboard-interactive"}) {
 			t.Errorf("%q: %v", name, got)
 		}
 		if ok, _ := c.Password([]byte("wrong")); ok {
@@ -324,6 +324,7 @@ func TestUnpermitted(t *testing.T) {
 		ipc.Methods:       func(c *Connection) { c.Methods() },
 		ipc.None:          func(c *Connection) { c.None() },
 		ipc.Password:      func(c *Connection) { c.Password([]byte("wrong")) },
+		ipc.Interactive:   func(c *Connection) { c.Interactive([]byte("wrong")) },
 		ipc.KeyAcceptable: func(c *Connection) { c.KeyAcceptable("x", nil) },
 		ipc.KeySigned:     func(c *Connection) { c.KeySigned("x", nil, nil, nil) },
 		ipc.Failed:        func(c *Connection) { c.Failed("x") },

@@ -34,6 +34,16 @@ func (c *Connection) Password(password []byte) (ok, partial bool) {
 	return c.judge("password", password)
 }
 
+// Interactive checks the answer to the one prompt of keyboard-interactive, which is
+// for the password.
+func (c *Connection) Interactive(response []byte) (ok, partial bool) {
+	c.must(ipc.Interactive)
+	if !slices.Contains(c.methods(), interactive) {
+		return c.finish(try{method: interactive})
+	}
+	return c.judge(interactive, response)
+}
+
 // passwordTimeout bounds the wait for a free processor.
 const passwordTimeout = 30 * time.Second
 

@@ -69,6 +69,10 @@ var handlers = [ipc.MethodCount]func(c *Connection, payload []byte, a *Answer) e
 		defer clear(payload)
 		return a.verdict(c.Password(payload))
 	},
+	ipc.Interactive: func(c *Connection, payload []byte, a *Answer) error {
+		defer clear(payload)
+		return a.verdict(c.Interactive(payload))
+	},
 	ipc.KeyAcceptable: func(c *Connection, payload []byte, a *Answer) error {
 		var q ipc.KeyRequest
 		if err := ipc.Unmarshal(payload, &q); err != nil {

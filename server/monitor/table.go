@@ -51,6 +51,7 @@ var requests = [ipc.MethodCount]request{
 	ipc.Methods:       {from: Gate, when: phaseNamed, call: true},
 	ipc.None:          {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.Password:      {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
+	ipc.Interactive:   {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.KeyAcceptable: {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.KeySigned:     {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.Failed:        {from: Gate, when: phaseNamed, most: maxRequests},

@@ -114,7 +114,8 @@ func prepare() (cleanup func(), err error) {
 }
 
 // mountAll gives the namespace its own accounts, pseudo-terminals (with the modes
-// that a distribution gives them, which a container's often lack) and base folder.
+// that a distribution gives them, which a container's often lack), /run, /var/log and
+// base folder.
 func mountAll() error {
 	if base = emptyFolder(); base == "" {
 		return errors.New("no empty folder to mount the tests' files on")
@@ -129,10 +130,13 @@ func mountAll() error {
 	if err := syscall.Mount("devpts", "/dev/pts", "devpts", syscall.MS_NOSUID|syscall.MS_NOEXEC, options); err != nil {
 		return fmt.Errorf("mount /dev/pts: %w", err)
 	}
-	if _, err := os.Stat("/run/sshd"); err != nil && PeerIsSSHD() {
-		if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"); err != nil {
-			return fmt.Errorf("mount /run: %w", err)
+	// Servers of root's write there: links, records of logins.
+	for _, dir := range []string{"/run", "/var/log"} {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("mount %s: %w", dir, err)
 		}
+	}
+	if PeerIsSSHD() {
 		return os.Mkdir("/run/sshd", 0o755)
 	}
 	return nil

@@ -62,7 +62,7 @@ func (a *authority) files() []string {
 	return names
 }
 
-// certServer starts a server that trusts the authority; %d in the configuration is
+// server starts a server that trusts the authority; %d in the configuration is
 // its folder.
 func (a *authority) server(t *testing.T, m harness.Mode, config string, files map[string]string) *harness.Server {
 	t.Helper()
@@ -101,6 +101,9 @@ func TestCertificates(t *testing.T) {
 		}
 		s.Log.Wait(t, 0, `Accepted certificate ID "an id" \(serial 0\) signed by ED25519 CA SHA256:\S+ via `)
 		s.Log.Wait(t, 0, `Accepted publickey for `+name+` from \S+ port \d+ ssh2: RSA-CERT SHA256:\S+ ID an id \(serial 0\) CA ED25519 SHA256:`)
+		only := a.server(t, m, "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com", map[string]string{})
+		openssh(t, only, a.sign("rsa", "-n", name)...).expect("echo in", "in", 0)
+		openssh(t, only, a.sign("ed25519", "-n", name)...).refused()
 		for what, options := range map[string][]string{
 			"name is not a listed principal":      {"-n", "somebody"},
 			"lacks principal list":                {},

@@ -128,6 +128,7 @@ func sftpWork(t *testing.T, c *client) {
 	if r := c.batch(here, nil, "get none"); r.Code != 1 || !strings.Contains(r.Stderr, "not found") {
 		t.Errorf("a missing file: %+v", r)
 	}
+	c.expect("echo and programs still start", "and programs still start", 0)
 }
 
 // TestSFTPOnly forces sftp upon everybody, and lets nobody write.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"nano_ssh_server/server/host/log"
 	"nano_ssh_server/server/proto/algo"
 )
 
@@ -90,104 +89,8 @@ func MatchHost(host, list string) int {
 	return algo.MatchPatternList(strings.ToLower(host), strings.ToLower(list))
 }
 
-// MatchUser compares a user with one pattern of AllowUsers or DenyUsers: USER
-// or USER@HOST, where HOST is a list for MatchHost and MatchAddress.
-func MatchUser(user, host, addr, pattern string) bool {
-	at := strings.LastIndexByte(pattern, '@')
-	if at < 0 {
-		return algo.MatchPattern(user, pattern)
-	}
-	return algo.MatchPattern(user, pattern[:at]) && MatchHostOrAddress(host, addr, pattern[at+1:])
-}
-
-// MatchHostOrAddress reports whether host name or address match a list and
-// neither matches a negated pattern of it. from= of authorized_keys and
-// AllowUsers use it.
-func MatchHostOrAddress(host, addr, list string) bool {
-	byAddr := MatchAddress(addr, list)
-	if byAddr < 0 {
-		return false
-	}
-	byHost := MatchHost(host, list)
-	return byHost >= 0 && (byHost == 1 || byAddr == 1)
-}
-
 // validUserPattern checks one pattern of AllowUsers or DenyUsers.
 func validUserPattern(pattern string) bool {
 	at := strings.LastIndexByte(pattern, '@')
 	return pattern != "" && (at < 0 || MatchAddress("", pattern[at+1:]) != AddressInvalid)
-}
-
-// Refusal is why Allowed refuses a user.
-type Refusal int
-
-// The reasons of Allowed.
-const (
-	Permitted Refusal = iota
-	ListedInDenyUsers
-	NotListedInAllowUsers
-	NotInAnyGroup
-	GroupInDenyGroups
-	NoGroupInAllowGroups
-)
-
-// Reason is the end of sshd's line, for log.NotAllowedFrom; "" if permitted.
-func (r Refusal) Reason() string {
-	switch r {
-	case ListedInDenyUsers:
-		return log.ReasonDenyUsers
-	case NotListedInAllowUsers:
-		return log.ReasonAllowUsers
-	case NotInAnyGroup:
-		return log.ReasonNoGroup
-	case GroupInDenyGroups:
-		return log.ReasonDenyGroups
-	case NoGroupInAllowGroups:
-		return log.ReasonAllowGroups
-	}
-	return ""
-}
-
-// Allowed applies DenyUsers, AllowUsers, DenyGroups and AllowGroups, in this
-// order. groups are the names of the user's groups.
-func (c *Config) Allowed(user, host, addr string, groups func() []string) Refusal {
-	for _, p := range c.DenyUsers {
-		if MatchUser(user, host, addr, p) {
-			return ListedInDenyUsers
-		}
-	}
-	listed := len(c.AllowUsers) == 0
-	for _, p := range c.AllowUsers {
-		if MatchUser(user, host, addr, p) {
-			listed = true
-			break
-		}
-	}
-	if !listed {
-		return NotListedInAllowUsers
-	}
-	if len(c.DenyGroups)+len(c.AllowGroups) == 0 {
-		return Permitted
-	}
-	names := groups()
-	switch {
-	case len(names) == 0:
-		return NotInAnyGroup
-	case anyMatch(names, c.DenyGroups):
-		return GroupInDenyGroups
-	case len(c.AllowGroups) > 0 && !anyMatch(names, c.AllowGroups):
-		return NoGroupInAllowGroups
-	}
-	return Permitted
-}
-
-func anyMatch(names, patterns []string) bool {
-	for _, name := range names {
-		for _, p := range patterns {
-			if algo.MatchPattern(name, p) {
-				return true
-			}
-		}
-	}
-	return false
 }

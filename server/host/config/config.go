@@ -79,7 +79,7 @@ type Config struct {
 	PermitRootLogin                 RootLogin
 	StrictModes                     bool
 	AuthenticationMethods           []string // comma lists, one of which must be completed; empty: any method
-	AllowUsers, DenyUsers           []string // patterns, for MatchUser
+	AllowUsers, DenyUsers           []string // patterns, for host/user
 	AllowGroups, DenyGroups         []string
 
 	AuthorizedKeysFile              []string // with percent tokens; empty: none

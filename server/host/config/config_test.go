@@ -283,34 +283,6 @@ func TestMatchAddress(t *testing.T) {
 	}
 }
 
-func TestAllowed(t *testing.T) {
-	for _, c := range []struct {
-		text, user, addr string
-		groups           []string
-		want             Refusal
-	}{
-		{"", "a", "192.0.2.1", nil, Permitted},
-		{"AllowUsers a b", "b", "192.0.2.1", nil, Permitted},
-		{"AllowUsers a b", "c", "192.0.2.1", nil, NotListedInAllowUsers},
-		{"AllowUsers *\nDenyUsers c", "c", "192.0.2.1", nil, ListedInDenyUsers},
-		{"AllowUsers a@192.0.2.0/24", "a", "192.0.2.1", nil, Permitted},
-		{"AllowUsers a@192.0.2.0/24", "a", "198.51.100.1", nil, NotListedInAllowUsers},
-		{"AllowUsers a@box,!192.0.2.1", "a", "192.0.2.1", nil, NotListedInAllowUsers},
-		{"AllowUsers a@b*", "a", "198.51.100.1", nil, Permitted},
-		{"AllowGroups g", "a", "", []string{"g"}, Permitted},
-		{"AllowGroups g", "a", "", []string{"h"}, NoGroupInAllowGroups},
-		{"AllowGroups g", "a", "", nil, NotInAnyGroup},
-		{"AllowGroups g\nDenyGroups h", "a", "", []string{"g", "h"}, GroupInDenyGroups},
-	} {
-		f := mustParse(t, c.text)
-		if got := f.Base().Allowed(c.user, "box", c.addr, func() []string { return c.groups }); got != c.want {
-			t.Errorf("%q, %s: %v, want %v", c.text, c.user, got, c.want)
-		} else if (got.Reason() == "") != (got == Permitted) {
-			t.Errorf("%v: reason %q", got, got.Reason())
-		}
-	}
-}
-
 func TestExpand(t *testing.T) {
 	tokens := map[byte]string{'u': "a b", 'h': "/home/%u"}
 	for text, want := range map[string]string{

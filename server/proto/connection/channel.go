@@ -220,6 +220,12 @@ func (c *Channel) onData(data []byte, err error) error {
 		c.mu.Unlock()
 		return nil // what crossed our CLOSE
 	}
+	if d, ok := c.handler.(DatagramHandler); ok {
+		c.mu.Unlock()
+		d.Datagram(data)
+		c.consume(len(data))
+		return nil
+	}
 	c.data.push(data)
 	c.cond.Broadcast()
 	c.mu.Unlock()
@@ -233,10 +239,13 @@ func (c *Channel) onWindowAdjust(r *wire.Reader) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sendWindow+n > maxWindow {
+	_, datagrams := c.handler.(DatagramHandler)
+	if c.sendWindow+n > maxWindow && !datagrams {
 		return errProtocol("channel %d: window beyond 2^32-1", c.id)
 	}
-	c.sendWindow += n
+	// OpenSSH gives back four bytes more for each packet of a tunnel than were sent
+	// (its own length field): after 2^30 packets the window would be full.
+	c.sendWindow = min(c.sendWindow+n, maxWindow)
 	c.cond.Broadcast()
 	return nil
 }

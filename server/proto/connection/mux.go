@@ -50,6 +50,9 @@ type Config struct {
 	// Open maps a channel type to its service. It is called in a goroutine of
 	// its own and calls Accept or Reject exactly once; a return without either rejects.
 	Open map[string]func(*NewChannel)
+	// Arriving, if set, is told the type of each channel that Open will be called for,
+	// by the goroutine of Serve and so in the order of arrival. It must not block.
+	Arriving func(kind string)
 	// Global maps a global request to its service, called one at a time in the
 	// order of arrival. It may block.
 	Global map[string]func(*GlobalRequest)

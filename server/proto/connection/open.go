@@ -40,6 +40,9 @@ func (m *Mux) onOpen(r *wire.Reader) error {
 		return refuse(msg.OpenResourceShortage, "too many channels")
 	}
 	nc := &NewChannel{Type: kind, Extra: append([]byte(nil), r.Rest()...), ch: c}
+	if m.cfg.Arriving != nil {
+		m.cfg.Arriving(kind)
+	}
 	go m.guard(func() {
 		open(nc)
 		nc.Reject(msg.OpenConnectFailed, "open failed")

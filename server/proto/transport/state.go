@@ -94,7 +94,7 @@ func (c *Conn) Export() (*State, error) {
 	s.In.IV, s.In.Seq, s.In.Packets, s.In.Bytes = c.in.cipher.IV(), c.in.seq, c.in.packets, c.in.bytes
 	s.Out.IV, s.Out.Seq, s.Out.Packets, s.Out.Bytes = c.out.cipher.IV(), c.out.seq, c.out.packets, c.out.bytes
 	c.secrets = [2]*DirectionState{}
-	c.closeOnce.Do(func() { close(c.closed) })
+	c.closeOnce.Do(func() {}) // the stream is no longer this one's to close
 	c.out.close(ErrClosed)
 	c.in.cipher.Free()
 	c.out.free()

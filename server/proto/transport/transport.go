@@ -113,12 +113,11 @@ type Conn struct {
 	timer         *time.Timer        // rekey by time
 
 	closeOnce sync.Once
-	closed    chan struct{}
 }
 
 // New returns a connection that has sent and read nothing yet.
 func New(stream io.ReadWriteCloser, cfg *Config) *Conn {
-	c := &Conn{stream: stream, cfg: cfg, phase: msg.Service, closed: make(chan struct{})}
+	c := &Conn{stream: stream, cfg: cfg, phase: msg.Service}
 	c.in.init(stream)
 	c.out.init(c)
 	return c
@@ -329,7 +328,6 @@ func (c *Conn) Flush(d time.Duration) { c.out.drain(d) }
 func (c *Conn) Close() error {
 	var err error
 	c.closeOnce.Do(func() {
-		close(c.closed)
 		err = c.stream.Close()
 		c.kx.mu.Lock()
 		if c.timer != nil {

@@ -77,6 +77,12 @@ func (d *decider) Password(p []byte) Verdict {
 	return d.verdict(d.password != "" && string(p) == d.password && (!d.second || d.partial))
 }
 
+func (d *decider) Interactive(p []byte) Verdict {
+	d.asked = append(d.asked, "interactive")
+	d.passwords = append(d.passwords, string(p))
+	return d.verdict(d.password != "" && string(p) == d.password && (!d.second || d.partial))
+}
+
 func (d *decider) KeyAcceptable(algorithm string, blob []byte) bool {
 	d.asked = append(d.asked, "acceptable "+algorithm)
 	return d.key != "" && string(blob) == d.key

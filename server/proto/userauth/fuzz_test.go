@@ -21,6 +21,7 @@ func corpus() [][]byte {
 		request("alice", hostBound, true, "ssh-ed25519", "blob", string(fakeHostKey), "good"),
 		request("alice", hostBound, true, "ssh-ed25519", "blob", "other", "good"),
 		{msg.UserauthSuccess}, {msg.UserauthInfoResponse, 0, 0, 0, 0}, {msg.ChannelOpen}, {},
+		interactiveRequest(""), interactiveRequest("none,of,these"), response("right"), response("wrong"), response("right", "right"),
 	}
 }
 
@@ -30,7 +31,7 @@ func check(t *testing.T, d *decider, packets [][]byte) {
 	t.Helper()
 	s := &script{in: packets}
 	if d.methods == nil {
-		d.methods = []string{"publickey", "password"}
+		d.methods = []string{"publickey", "password", "keyboard-interactive"}
 	}
 	r, err := Serve(s, d, &Config{MaxAuthTries: func() int { return 4 }})
 	sent := bytes.Count(s.numbers(), []byte{msg.UserauthSuccess})
@@ -55,6 +56,7 @@ func FuzzRequest(f *testing.F) {
 		check(t, &decider{}, [][]byte{serviceRequest, bytes.Clone(p), bytes.Clone(p)})
 		check(t, &decider{empty: true, password: "right", key: "blob"}, [][]byte{serviceRequest, p})
 		check(t, &decider{}, [][]byte{bytes.Clone(p)})
+		check(t, &decider{password: "right"}, [][]byte{serviceRequest, interactiveRequest(""), bytes.Clone(p)})
 	})
 }
 
@@ -63,6 +65,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 2, 8, 10}, byte(0))
 	f.Add([]byte{0, 2, 10, 10, 5}, byte(4))
 	f.Add([]byte{16, 0, 16, 5}, byte(3))
+	f.Add([]byte{0, 20, 23, 20, 22}, byte(2))
 	f.Fuzz(func(t *testing.T, choice []byte, kind byte) {
 		packets := corpus()
 		var in [][]byte

@@ -24,6 +24,7 @@ var methods = []method{
 	{name: "none", request: (*server).none},
 	{name: "publickey", alias: hostBound, request: (*server).publicKey},
 	{name: "password", request: (*server).password},
+	{name: "keyboard-interactive", request: (*server).interactive, answer: (*server).interactiveAnswer},
 }
 
 // hostBound is publickey with the server's host key in the signed data

@@ -67,6 +67,8 @@ func (c *checker) Password(p []byte) userauth.Verdict {
 	return userauth.Verdict{OK: c.password != "" && string(p) == c.password}
 }
 
+func (c *checker) Interactive(p []byte) userauth.Verdict { return c.Password(p) }
+
 func (c *checker) KeyAcceptable(_ string, blob []byte) bool {
 	return c.key != nil && bytes.Equal(blob, c.key.Marshal())
 }

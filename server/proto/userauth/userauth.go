@@ -1,5 +1,6 @@
 // Package userauth is the server side of the SSH authentication protocol
-// (RFC 4252; publickey-hostbound-v00@openssh.com of OpenSSH's PROTOCOL).
+// (RFC 4252; keyboard-interactive of RFC 4256; publickey-hostbound-v00@openssh.com
+// of OpenSSH's PROTOCOL).
 //
 // The gate runs it. It reads requests, keeps count of tries, and puts every
 // question to a Decider, which is the monitor's side and remembers by itself what it
@@ -47,6 +48,8 @@ type Decider interface {
 	// Password judges a password. One longer than 1024 bytes comes cut to 1025:
 	// enough to refuse it, and to log that.
 	Password(password []byte) Verdict
+	// Interactive judges the answer to PasswordPrompt, cut as in Password.
+	Interactive(response []byte) Verdict
 	// KeyAcceptable answers whether a signature by this key would be accepted.
 	KeyAcceptable(algorithm string, blob []byte) bool
 	// KeySigned verifies the signature over data (RFC 4252 section 7) and decides.
@@ -190,7 +193,9 @@ func (s *server) request(r *wire.Reader) (method string, done bool, err error) {
 	if s.attempts >= maxAttempts {
 		return "", false, tooMany()
 	}
-	s.pending = nil // a new request abandons the one before
+	if err := s.abandon(); err != nil {
+		return "", false, err
+	}
 	if s.attempts++; s.attempts == 1 {
 		if err := s.start(user, service); err != nil {
 			return "", false, err
@@ -207,6 +212,20 @@ func (s *server) request(r *wire.Reader) (method string, done bool, err error) {
 	}
 	o, err := m.request(s, r, method)
 	return s.finish(m, method, o, began, err)
+}
+
+// abandon counts a prompt that a new request leaves without an answer: whoever may
+// be asked for ever may try for ever (THREATS row 10).
+func (s *server) abandon() error {
+	if s.pending == nil {
+		return nil
+	}
+	s.d.Failed(s.pending.name)
+	s.pending = nil
+	if s.failures++; s.failures >= s.cfg.MaxAuthTries() {
+		return tooMany()
+	}
+	return nil
 }
 
 // start names the user to the Decider and shows the banner.

@@ -147,7 +147,7 @@ func TestBulk(t *testing.T) {
 func TestHalfClose(t *testing.T) {
 	heard := make(chan string, 1)
 	_, _, path := opened(t, testPolicy(t), func(n *connection.NewChannel) {
-		ch := n.Accept(newQuiet())
+		ch := n.Accept(patient{newQuiet()})
 		_, _ = ch.Write([]byte("question"))
 		_ = ch.CloseWrite()
 		all, _ := io.ReadAll(ch)

@@ -46,7 +46,6 @@ func TestGoldenExtensions(t *testing.T) {
 	s.extended("statvfs@openssh.com", str(""))
 	s.extended("statvfs@openssh.com", str("/proc"))
 	s.extended("limits@openssh.com")
-	s.extended("home-directory", str("root"))
 	s.extended("home-directory", str("nobodyatall"))
 	s.extended("unknown@example.org", str("x"))
 	s.extended("", str("x"))

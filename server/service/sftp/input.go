@@ -1,7 +1,6 @@
 package sftp
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -44,7 +43,7 @@ func (s *server) pump(rw io.ReadWriter) error {
 	} else {
 		err = s.read(rw)
 	}
-	if s.exit != exitOK || errors.Is(err, context.Canceled) {
+	if s.exit != exitOK {
 		return nil
 	}
 	return err

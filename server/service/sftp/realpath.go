@@ -43,23 +43,17 @@ func (s *server) canonical(path string) (string, unix.Errno) {
 		if len(done) >= unix.PathMax {
 			return "", unix.ENAMETOOLONG
 		}
-		var st unix.Stat_t
-		errno := statAt(unix.AT_FDCWD, done, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if errno == unix.ENOENT && !more {
-			return done, 0
-		}
-		if errno != 0 {
-			return "", errno
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		target, errno := linkTarget(done)
+		switch {
+		case errno == unix.EINVAL: // there, and no link
 			continue
+		case errno == unix.ENOENT && !more:
+			return done, 0
+		case errno != 0:
+			return "", errno
 		}
 		if links++; links > maxLinks {
 			return "", unix.ELOOP
-		}
-		target, errno := linkTarget(done)
-		if errno != 0 {
-			return "", errno
 		}
 		done = parent
 		if strings.HasPrefix(target, "/") {

@@ -81,7 +81,6 @@ func TestRequests(t *testing.T) {
 		{fxpExtended, extension1("users-groups-by-id@openssh.com", str("abc"), str("")), statusBadMessage, ""},
 		{fxpOpendir, str("old"), statusNoSuchFile, ""},
 		{fxpClose, hnd(0), statusNoSuchFile, ""},
-		{fxpReaddir, hnd(0), statusFailure, ""},
 	} {
 		r := c.do(x.kind, x.fields)
 		if r.status() != x.status || !bytes.Contains(r.body, []byte(x.want)) {
