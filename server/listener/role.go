@@ -186,6 +186,7 @@ func (r *role) condemn(err error) {
 		r.s.log.Fatal("%s [%d] is ended: %v", r.name, r.pid, err)
 	}
 	_ = syscall.Kill(r.pid, syscall.SIGKILL)
+	r.link.Close() // nothing else that it sent counts
 }
 
 // dismiss lets the process end.

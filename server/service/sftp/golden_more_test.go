@@ -2,6 +2,7 @@ package sftp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -103,6 +104,22 @@ func withoutAccess(t *testing.T, body []byte) []byte {
 	return body
 }
 
+// withoutNow clears times that the script's own requests set: both servers do not run
+// within one second.
+func withoutNow(r *reply) []byte {
+	body := bytes.Clone(r.body)
+	if r.kind != fxpAttrs || len(body) < 8 {
+		return body
+	}
+	const recent = 1600000000 // the files of the tests are older, or far younger
+	for _, at := range [][]byte{body[len(body)-8 : len(body)-4], body[len(body)-4:]} {
+		if n := binary.BigEndian.Uint32(at); n > recent && n < recent+1<<30 {
+			clear(at)
+		}
+	}
+	return body
+}
+
 // TestGoldenRefusals are read-only mode and lists, extensions and their order
 // included.
 func TestGoldenRefusals(t *testing.T) {
@@ -114,7 +131,7 @@ func TestGoldenRefusals(t *testing.T) {
 			s := newScript()
 			s.add(fxpOpen, str("file"), u32(openRead), noAttrs())
 			addEverything(s)
-			_, roots := compare(t, s, args...)
+			_, roots := compareBut(t, s, func(_ int, r *reply) { r.body = withoutNow(r) }, args...)
 			sameTree(t, roots)
 		})
 	}
