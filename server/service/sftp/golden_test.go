@@ -71,8 +71,10 @@ func compareBut(t *testing.T, s *script, but func(int, *reply), args ...string) 
 	for i := range max(len(a), len(b)) {
 		if i < len(a) && i < len(b) {
 			b[i].body = bytes.ReplaceAll(b[i].body, []byte(filepath.Dir(roots[1])), []byte(filepath.Dir(roots[0])))
-			but(i, &a[i])
-			but(i, &b[i])
+			for _, r := range []*reply{&a[i], &b[i]} {
+				r.body = withoutNow(r)
+				but(i, r)
+			}
 			if a[i].String() == b[i].String() {
 				continue
 			}
