@@ -10,7 +10,6 @@ package listener
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -107,7 +106,7 @@ func (s *server) acceptLoop(l *socket) {
 			s.accepted(fd, peer)
 			continue
 		}
-		if errors.Is(err, os.ErrClosed) || s.ctx.Err() != nil {
+		if l.closed.Load() || s.ctx.Err() != nil {
 			return
 		}
 		// Out of descriptors or memory: wait for some to come back, as sshd does.

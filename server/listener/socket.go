@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,9 @@ import (
 // poller of this process, which nobody reads here.
 type socket struct {
 	net.Listener
-	file *os.File
-	raw  syscall.RawConn
+	file   *os.File
+	raw    syscall.RawConn
+	closed atomic.Bool
 }
 
 func newSocket(l net.Listener) (*socket, error) {
@@ -41,7 +43,10 @@ func newSocket(l net.Listener) (*socket, error) {
 	return s, err
 }
 
-func (s *socket) Close() error { return errors.Join(s.file.Close(), s.Listener.Close()) }
+func (s *socket) Close() error {
+	s.closed.Store(true)
+	return errors.Join(s.file.Close(), s.Listener.Close())
+}
 
 // accept takes the next connection of a listening socket. The descriptor never
 // waits in this process: nobody reads it here.

@@ -41,12 +41,14 @@ func Account(cfg *AccountConfig) error {
 	}
 	if os.Geteuid() == 0 {
 		if err := setIdentity(cfg.UID, cfg.GID, cfg.Groups); err != nil {
+			//lint:ignore ST1005 sshd's words
 			return fmt.Errorf("Failed to set uids to %d: %w", cfg.UID, err)
 		}
 		if err := checkGroups(cfg.Groups); err != nil {
 			return err
 		}
 	} else if uint32(os.Getuid()) != cfg.UID || uint32(os.Geteuid()) != cfg.UID {
+		//lint:ignore ST1005 sshd's words
 		return fmt.Errorf("Failed to set uids to %d.", cfg.UID)
 	}
 	// Memory with keys is not for the user's debugger, and not for a core file.
@@ -100,6 +102,7 @@ func chrootSafely(path string) error {
 	}
 	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		//lint:ignore ST1005 sshd's words
 		return fmt.Errorf("Unable to chdir to chroot path \"%s\": %s", path, sentence(err))
 	}
 	defer unix.Close(dir)
@@ -108,6 +111,7 @@ func chrootSafely(path string) error {
 		return fmt.Errorf("bad ownership or modes for chroot directory \"%s\"", path)
 	}
 	if err := unix.Fchdir(dir); err != nil {
+		//lint:ignore ST1005 sshd's words
 		return fmt.Errorf("Unable to chdir to chroot path \"%s\": %s", path, sentence(err))
 	}
 	if err := unix.Chroot("."); err != nil {

@@ -27,6 +27,7 @@ const (
 
 var (
 	// ErrPermission means that others than root could read failed logins.
+	//lint:ignore ST1005 it is sshd's line
 	ErrPermission = errors.New("Excess permission or bad ownership on file") // sshd's line
 	// ErrNotPlain means that a path is not of a plain file.
 	ErrNotPlain = errors.New("not a regular file")

@@ -10,6 +10,9 @@ import (
 	"unsafe"
 )
 
+//lint:file-ignore U1000 the fields are there for their places
+//lint:file-ignore SA1011 names need not be UTF-8
+
 // What bits/utmp.h declares, in Go; a C compiler lays these types out the same way on
 // a machine of 64 bits.
 type exitStatus struct{ termination, exit int16 }

@@ -168,7 +168,7 @@ func TestHostHash(t *testing.T) {
 	if a != b || !regexp.MustCompile(`^[a-zA-Z0-9]{10}$`).MatchString(a) {
 		t.Errorf("%q, %q", a, b)
 	}
-	if randomName() == randomName() {
+	if first, second := randomName(), randomName(); first == second {
 		t.Error("random names are the same")
 	}
 }

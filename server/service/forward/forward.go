@@ -113,6 +113,7 @@ func NewServer(p *Policy, o Opener) *Server {
 		resolver:  &net.Resolver{PreferGo: true},
 		dials:     make(chan struct{}, maxDials),
 		listeners: map[place]*listener{}, relays: map[*relay]struct{}{},
+		grace: drainGrace,
 	}
 	if s.log == nil {
 		s.log = silent{}
