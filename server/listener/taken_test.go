@@ -200,16 +200,11 @@ func TestTakenGate(t *testing.T) {
 		"a malformed request":             func(c *captive) { c.sign(); _, _ = c.link.Call(ipc.Start, c.conn.id, []byte{0, 0, 0, 9}) },
 		"a malformed log line":            func(c *captive) { _ = c.link.Note(ipc.Log, c.conn.id, []byte{1}) },
 		"a log line of no level":          func(c *captive) { _ = c.link.Note(ipc.Log, c.conn.id, ipc.Marshal(&ipc.LogLine{Level: 99})) },
-		"two ends": func(c *captive) {
-			e := ipc.Marshal(&ipc.End{})
-			_ = c.link.Note(ipc.Ended, c.conn.id, e)
-			_ = c.link.Note(ipc.Ended, c.conn.id, e)
-		},
-		"a frame beyond the bound":       func(c *captive) { _, _ = c.raw.Write(header(ipc.MaxRequest+1, ipc.Log, 0)) },
-		"a frame of four gigabytes":      func(c *captive) { _, _ = c.raw.Write(header(1<<32-1, ipc.Export, 0)) },
-		"a descriptor":                   func(c *captive) { _ = c.link.Note(ipc.Log, c.conn.id, nil, int(os.Stderr.Fd())) },
-		"a descriptor that is not there": func(c *captive) { _, _ = c.raw.Write(header(0, ipc.Log, 1)) },
-		"an answer to nothing":           func(c *captive) { b := header(0, ipc.Sign, 0); b[5] = 2; _, _ = c.raw.Write(b) },
+		"a frame beyond the bound":        func(c *captive) { _, _ = c.raw.Write(header(ipc.MaxRequest+1, ipc.Log, 0)) },
+		"a frame of four gigabytes":       func(c *captive) { _, _ = c.raw.Write(header(1<<32-1, ipc.Export, 0)) },
+		"a descriptor":                    func(c *captive) { _ = c.link.Note(ipc.Log, c.conn.id, nil, int(os.Stderr.Fd())) },
+		"a descriptor that is not there":  func(c *captive) { _, _ = c.raw.Write(header(0, ipc.Log, 1)) },
+		"an answer to nothing":            func(c *captive) { b := header(0, ipc.Sign, 0); b[5] = 2; _, _ = c.raw.Write(b) },
 		"more failures than MaxAuthTries": func(c *captive) {
 			c.start()
 			for range 8 {

@@ -212,11 +212,15 @@ func TestKilled(t *testing.T) {
 	output(t, a, "true")
 	output(t, b, "true")
 	for range 3 {
+		mark := s.Log.Len()
 		kill(t, one(t, s, gate))
+		s.Log.Wait(t, mark, `gate \[\d+\] ended`) // what comes before is lost with it
 		output(t, a, "true")
 		output(t, login(t, s, bob), "true") // by another gate
 	}
+	mark := s.Log.Len()
 	kill(t, one(t, s, account(bob)))
+	s.Log.Wait(t, mark, `account `+bob+` \[\d+\] ended`)
 	if err := b.Wait(); err == nil {
 		t.Error("bob's connection goes on without a process")
 	}
