@@ -146,6 +146,7 @@ func (r *role) attend() {
 		_ = syscall.Kill(r.pid, syscall.SIGKILL)
 	}
 	status := r.reap()
+	r.s.roles.gone(r)
 	if !leaving {
 		r.s.log.Error("%s [%d] ended: %s", r.name, r.pid, describe(status))
 	}
@@ -154,7 +155,6 @@ func (r *role) attend() {
 		c.lost = len(conns) == 1 && !leaving
 		c.finish()
 	}
-	r.s.roles.gone(r)
 }
 
 // reap waits for the end of the process, which its link's end announced.
