@@ -19,6 +19,7 @@ import (
 var roles = map[string]func(args []string) int{
 	listener.GateName:    runGate,
 	listener.AccountName: runAccount,
+	listener.KeeperName:  runKeeper,
 	"sftp-server":        sftp.Main,
 	"scp":                scp.Main,
 }
@@ -50,6 +51,8 @@ func runAccount([]string) int {
 		return account.Run(&account.Process{Link: link, Become: become, Title: sandbox.Title, Random: sodium.Random})
 	})
 }
+
+func runKeeper(args []string) int { return listener.Keep(args, sandbox.Title) }
 
 // serve runs one connection through gate and account in this process.
 func serve(s *listener.Session) error {

@@ -146,11 +146,8 @@ func UnmarshalGrant(b []byte) (*Grant, error) {
 // grant visits every field once, for both directions: the order here is the format.
 func (c *codec) grant(g *Grant) {
 	c.text(&g.User, &g.Method)
-	a, p := &g.Account, &g.Permissions
-	c.text(&a.Name, &a.Gecos, &a.Home, &a.Shell)
-	c.uint32(&a.UID, &a.GID)
-	list(c, &a.Groups, func(v *uint32) { c.uint32(v) })
-
+	c.account(&g.Account)
+	p := &g.Permissions
 	c.bool(&p.PortForwarding, &p.AgentForwarding, &p.X11Forwarding, &p.PTY, &p.UserRC, &p.HasForceCommand)
 	c.text(&p.ForceCommand)
 	c.texts(&p.Environment)
@@ -161,6 +158,12 @@ func (c *codec) grant(g *Grant) {
 	c.settings(&g.Settings)
 	c.texts(&g.AuthInfo)
 	c.bool(&g.PasswordExpired)
+}
+
+func (c *codec) account(a *Account) {
+	c.text(&a.Name, &a.Gecos, &a.Home, &a.Shell)
+	c.uint32(&a.UID, &a.GID)
+	list(c, &a.Groups, func(v *uint32) { c.uint32(v) })
 }
 
 func (c *codec) settings(s *Settings) {

@@ -67,6 +67,13 @@ var (
 	ErrClosed   = errors.New("ipc: link closed")
 )
 
+// ErrPaused is what Serve returns after Pause: the link goes on elsewhere.
+var ErrPaused = errors.New("ipc: link paused")
+
+// pauseGrace is how long the rest of a frame may take that has begun to come when
+// the link is paused.
+const pauseGrace = 2 * time.Second
+
 // RefusedError is what a Call returns if the other side answered with a refusal.
 type RefusedError struct{ Text string }
 
@@ -82,11 +89,12 @@ type Link struct {
 
 	writing sync.Mutex
 
-	closed atomic.Bool // by this side
-	mu     sync.Mutex
-	calls  map[uint32]chan *Frame
-	serial uint32
-	ended  bool
+	closed  atomic.Bool // by this side
+	pausing atomic.Bool
+	mu      sync.Mutex
+	calls   map[uint32]chan *Frame
+	serial  uint32
+	ended   bool
 
 	in struct {
 		buf  []byte
@@ -124,6 +132,28 @@ func Inherited(fd int) (*Link, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	return Open(os.NewFile(uintptr(fd), "link"), MaxFrame, true)
+}
+
+// Pause has Serve return ErrPaused before its next frame, with the socket open: another
+// process is to go on with a copy of it, and with what Unread returns.
+func (l *Link) Pause() {
+	l.pausing.Store(true)
+	_ = l.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Unread is what a paused link has read of the frames that come next.
+func (l *Link) Unread() []byte { return l.in.buf[l.in.r:l.in.w] }
+
+// Resume makes a Link of the copy of a paused link's socket and of its Unread bytes.
+func Resume(f *os.File, limit int, unread []byte) (*Link, error) {
+	if len(unread) > readSize {
+		return nil, fmt.Errorf("%w: %d bytes unread", ErrProtocol, len(unread))
+	}
+	l, err := Open(f, limit, false)
+	if err == nil {
+		l.in.w = copy(l.in.buf, unread)
+	}
+	return l, err
 }
 
 // Close ends the link: Serve returns, and calls that wait fail.
@@ -240,13 +270,23 @@ func (l *Link) write(f *Frame) error {
 }
 
 // Serve reads frames until the link ends and gives those that are no answers to
-// handle, in order. It returns nil when the other side is gone.
+// handle, in order. It returns nil when the other side is gone, and ErrPaused after
+// Pause.
 func (l *Link) Serve(handle func(*Frame)) error {
-	defer l.end()
+	err := l.serve(handle)
+	if !errors.Is(err, ErrPaused) {
+		l.end()
+	}
+	return err
+}
+
+func (l *Link) serve(handle func(*Frame)) error {
 	for {
 		f, err := l.read()
 		switch {
 		case err == nil:
+		case l.pausing.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+			return ErrPaused
 		case errors.Is(err, io.EOF), l.closed.Load(), errors.Is(err, unix.ECONNRESET):
 			return nil
 		default:
@@ -289,6 +329,9 @@ func (l *Link) end() {
 // read reads one frame.
 func (l *Link) read() (*Frame, error) {
 	in := &l.in
+	if l.pausing.Load() {
+		return nil, os.ErrDeadlineExceeded
+	}
 	for in.w-in.r < headerSize {
 		if in.r > 0 {
 			in.w = copy(in.buf, in.buf[in.r:in.w])
@@ -315,22 +358,31 @@ func (l *Link) read() (*Frame, error) {
 		f.Files = append([]int(nil), in.fds[:files]...)
 		in.fds = in.fds[files:]
 	}
-	if err := l.payload(f, size); err != nil {
+	err := l.payload(f, size)
+	if errors.Is(err, os.ErrDeadlineExceeded) && l.pausing.Load() {
+		_ = l.file.SetReadDeadline(time.Now().Add(pauseGrace))
+		if err = l.payload(f, size); err != nil {
+			err = fmt.Errorf("%w: half a frame", ErrProtocol)
+		}
+	}
+	if err != nil {
 		f.CloseFiles()
 		return nil, err
 	}
 	return f, nil
 }
 
-// payload reads a frame's payload into memory that grows as it comes. Payloads
-// hold secrets: nothing of one stays in the buffer.
+// payload reads a frame's payload into memory that grows as it comes; called again
+// after an error, it goes on. Payloads hold secrets: nothing of one stays in the buffer.
 func (l *Link) payload(f *Frame, size int) error {
 	in := &l.in
-	here := min(size, in.w-in.r)
-	f.Payload = make([]byte, here, max(here, min(size, 64<<10)))
-	copy(f.Payload, in.buf[in.r:in.r+here])
-	clear(in.buf[in.r : in.r+here])
-	in.r += here
+	if f.Payload == nil {
+		here := min(size, in.w-in.r)
+		f.Payload = make([]byte, here, max(here, min(size, 64<<10)))
+		copy(f.Payload, in.buf[in.r:in.r+here])
+		clear(in.buf[in.r : in.r+here])
+		in.r += here
+	}
 	for len(f.Payload) < size {
 		at := len(f.Payload)
 		if at == cap(f.Payload) {

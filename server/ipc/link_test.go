@@ -160,3 +160,71 @@ func FuzzLink(f *testing.F) {
 		})
 	})
 }
+
+// TestPause: a paused link goes on in another one without the loss of a frame, even
+// one that was half there.
+func TestPause(t *testing.T) {
+	a, b, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	first, err := Open(a, MaxRequest, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := Open(b, MaxFrame, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 8)
+	handle := func(f *Frame) { got <- string(f.Payload) }
+	ended := make(chan error, 1)
+	go func() { ended <- first.Serve(handle) }()
+	if err := peer.Note(Log, 1, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-got; s != "one" {
+		t.Fatal(s)
+	}
+	// Half a header now, the rest for the second link.
+	header := make([]byte, headerSize)
+	binary.BigEndian.PutUint32(header, 3)
+	header[4] = byte(Log)
+	if _, err := b.Write(header[:10]); err != nil {
+		t.Fatal(err)
+	}
+	first.Pause()
+	if err := <-ended; !errors.Is(err, ErrPaused) {
+		t.Fatal(err)
+	}
+	if _, err := b.Write(append(header[10:], "two"...)); err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	if err := first.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 3) }); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Resume(os.NewFile(uintptr(fd), "link"), MaxRequest, first.Unread())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	go func() { ended <- second.Serve(handle) }()
+	if s := <-got; s != "two" {
+		t.Fatal(s)
+	}
+	if err := peer.Note(Log, 1, []byte("three")); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-got; s != "three" {
+		t.Fatal(s)
+	}
+	peer.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := Resume(nil, MaxRequest, make([]byte, readSize+1)); !errors.Is(err, ErrProtocol) {
+		t.Error(err)
+	}
+}

@@ -12,7 +12,7 @@ func messages() []Message {
 	return []Message{
 		&Confinement{}, &Identity{}, &GateSettings{}, &Place{}, &Serving{}, &SignRequest{}, &StartRequest{}, &Started{},
 		&Names{}, &Verdict{}, &KeyRequest{}, &SignedRequest{}, &GroupRequest{}, &Group{}, &LogLine{}, &End{}, &Login{},
-		&Text{}, &Closed{},
+		&Text{}, &Closed{}, &Kept{},
 	}
 }
 

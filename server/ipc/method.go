@@ -14,6 +14,7 @@ const (
 	Connect                     // gate: Place and the connection's descriptors
 	Serve                       // account: Serving and the connection's descriptors
 	Drop                        // both: close this connection
+	Keep                        // keeper: a Kept account process, with its link, pidfd and stderr
 
 	// From the gate to the monitor.
 	Sign          // SignRequest -> signature; the account process sends it for rekeying
@@ -44,7 +45,7 @@ const (
 )
 
 var methodNames = [MethodCount]string{
-	Confine: "confine", Become: "become", Configure: "configure", Connect: "connect", Serve: "serve", Drop: "drop",
+	Confine: "confine", Become: "become", Configure: "configure", Connect: "connect", Serve: "serve", Drop: "drop", Keep: "keep",
 	Sign: "sign", Start: "start", Methods: "methods", None: "none", Password: "password", Interactive: "interactive",
 	KeyAcceptable: "key-acceptable", KeySigned: "key-signed", Failed: "failed", Moduli: "moduli", Export: "export",
 	Log: "log", Ended: "ended",

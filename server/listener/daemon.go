@@ -2,7 +2,6 @@ package listener
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -16,14 +15,9 @@ import (
 // of its own with the sockets inherited; it ends when the new process says that
 // it listens.
 //
-// inheritEnv tells the new process how many sockets follow the ready pipe.
-const inheritEnv = "NANO_SSH_SERVER_INHERITED"
-
-const firstInherited = 3 // after stdin, stdout and stderr
-
 // daemonize starts the process that goes on in the background. It returns once
-// that process is ready, or with what it died of.
-func daemonize(listeners []*socket) error {
+// that process is ready, or with what it died of. env is added to its environment.
+func daemonize(listeners []*socket, env []string) error {
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -31,10 +25,10 @@ func daemonize(listeners []*socket) error {
 	defer ready.Close()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), inheritEnv+"="+strconv.Itoa(len(listeners)))
 	cmd.ExtraFiles = []*os.File{tell}
 	cmd.Stderr = os.Stderr // until it is ready, its errors are for the terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var fds []int
 	for _, l := range listeners {
 		f, err := l.Listener.(*net.TCPListener).File()
 		if err != nil {
@@ -43,7 +37,10 @@ func daemonize(listeners []*socket) error {
 		}
 		defer f.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		fds = append(fds, firstInherited+len(fds)+1)
 	}
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(cmd.Env, readyEnv+"="+strconv.Itoa(firstInherited), inheritEnv+"="+joinNumbers(fds))
 	err = cmd.Start()
 	tell.Close()
 	if err != nil {
@@ -54,41 +51,6 @@ func daemonize(listeners []*socket) error {
 		return errors.New("the background process ended before it listened")
 	}
 	return cmd.Process.Release()
-}
-
-// inherited returns the sockets that daemonize handed over, and a function that
-// says that this process is ready. Without inheritance all are nil.
-func inherited() ([]*socket, func(), error) {
-	value, ok := os.LookupEnv(inheritEnv)
-	if !ok {
-		return nil, nil, nil
-	}
-	_ = os.Unsetenv(inheritEnv)
-	n, err := strconv.Atoi(value)
-	if err != nil || n < 1 || n > 256 {
-		return nil, nil, fmt.Errorf("bad %s", inheritEnv)
-	}
-	var listeners []*socket
-	for i := range n {
-		f := os.NewFile(uintptr(firstInherited+1+i), "listener")
-		l, err := net.FileListener(f)
-		f.Close()
-		if err != nil {
-			return nil, nil, err
-		}
-		listening, err := newSocket(l)
-		if err != nil {
-			return nil, nil, err
-		}
-		listeners = append(listeners, listening)
-	}
-	pipe := os.NewFile(firstInherited, "ready")
-	syscall.CloseOnExec(firstInherited)
-	return listeners, func() {
-		_, _ = pipe.Write([]byte{1})
-		_ = pipe.Close()
-		detach()
-	}, nil
 }
 
 // detach lets go of the terminal: descriptors 0 to 2 lead nowhere from here on.

@@ -57,21 +57,27 @@ func Identification(addendum string) string {
 type server struct {
 	serve    Serve
 	name     string // that the program was started under
-	opts     *options
-	profile  config.Profile
-	logFile  *os.File // -E
-	status   int
-	failed   atomic.Bool // -i: the connection ended before a login
-	settings atomic.Pointer[settings]
-	separate bool  // roles are processes of their own
-	syslog   int32 // facility that is logged to, -1: none
-	roles    roles
-	lastID   atomic.Uint32 // of the connections
-	sources  *source.Table
-	startups startups
-	setTitle func(string)
-	throttle throttle
-	log      *log.Logger
+	args     []string
+	startDir string
+	program  string // its file's name
+	notify   *notifier
+	// activated says that a service manager made the sockets.
+	activated bool
+	opts      *options
+	profile   config.Profile
+	logFile   *os.File // -E
+	status    int
+	failed    atomic.Bool // -i: the connection ended before a login
+	settings  atomic.Pointer[settings]
+	separate  bool  // roles are processes of their own
+	syslog    int32 // facility that is logged to, -1: none
+	roles     roles
+	lastID    atomic.Uint32 // of the connections
+	sources   *source.Table
+	startups  startups
+	setTitle  func(string)
+	throttle  throttle
+	log       *log.Logger
 
 	ctx       context.Context // ends with the server
 	cancel    context.CancelFunc
@@ -169,7 +175,12 @@ func (s *server) run() int {
 		switch sig {
 		case syscall.SIGHUP:
 			s.log.Restarting()
+			s.notify.reloading()
+			if s.upgraded() {
+				s.upgrade()
+			}
 			s.reload()
+			s.notify.ready()
 			continue
 		case syscall.SIGUSR1:
 			s.drain()
@@ -191,11 +202,13 @@ const endWait = 5 * time.Second
 
 // end closes the sockets and all connections.
 func (s *server) end() int {
+	s.notify.stopping("Ending.")
 	s.cancel()
 	s.closeListeners()
 	removePidFile(s.settings.Load().base.PidFile)
 	if s.separate && s.opts.debug == 0 && !s.opts.inetd {
-		return 0 // sessions go on in their processes, as sshd's do
+		s.entrust() // sessions go on in their processes, as sshd's do
+		return 0
 	}
 	done := make(chan struct{})
 	go func() { s.live.Wait(); close(done) }()
@@ -225,7 +238,7 @@ func (s *server) reload() {
 		return
 	}
 	old := s.settings.Load()
-	if listening(next.base) != listening(old.base) && !s.rebind(next.base, old.base) {
+	if !s.activated && listening(next.base) != listening(old.base) && !s.rebind(next.base, old.base) {
 		s.log.Error("reload failed, the old configuration stays: no address to listen on")
 		return
 	}
@@ -248,22 +261,28 @@ func (s *server) rebind(c, old *config.Config) bool {
 	if !ok {
 		listeners = s.bind(old)
 	}
-	s.mu.Lock()
-	s.listeners = listeners
-	s.mu.Unlock()
 	for _, l := range listeners {
 		if ok {
 			host, port := addressOf(l.Addr())
 			s.log.Listening(host, port, "")
 		}
-		s.live.Go(func() { s.acceptLoop(l) })
+		s.listen(l)
 	}
 	return ok
+}
+
+// listen accepts on one more socket.
+func (s *server) listen(l *socket) {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.live.Go(func() { s.acceptLoop(l) })
 }
 
 // drain ends the server gracefully (SIGUSR1): no new connections, and an end when
 // the last one is over. A second signal to end does so at once.
 func (s *server) drain() {
+	s.notify.stopping("Waiting for connections to end.")
 	s.log.Info("Received signal %d; waiting for connections to end.", int(syscall.SIGUSR1))
 	s.closeListeners()
 	removePidFile(s.settings.Load().base.PidFile)

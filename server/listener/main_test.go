@@ -26,7 +26,7 @@ const asServer = "LISTENER_TEST_AS"
 
 func TestMain(m *testing.M) {
 	// A role's process is this binary too: it must not run the tests again.
-	if name := os.Args[0]; name == GateName || name == AccountName {
+	if name := os.Args[0]; name == GateName || name == AccountName || name == KeeperName {
 		os.Exit(1)
 	}
 	if name := os.Getenv(asServer); name != "" {

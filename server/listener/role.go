@@ -9,8 +9,11 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nano_ssh_server/server/ipc"
 	"nano_ssh_server/server/monitor"
@@ -41,14 +44,19 @@ const (
 
 // role is a process that the listener started: a gate, or an account's.
 type role struct {
-	s    *server
-	kind monitor.Role
-	name string // in log lines
-	pid  int
-	link *ipc.Link
+	s       *server
+	kind    monitor.Role
+	name    string // in log lines
+	pid     int
+	pidfd   *os.File     // of a process that another listener started; nil: it is a child
+	account *ipc.Account // nil: a gate
+	link    *ipc.Link
+	stderr  *os.File
 
-	calls    chan struct{} // a place for each request under way
-	complain sync.WaitGroup
+	calls     chan struct{}  // a place for each request under way
+	answering sync.WaitGroup // requests under way
+	kept      atomic.Bool    // it is a keeper's
+	paused    chan struct{}  // closed when the link is, for a keeper
 
 	mu        sync.Mutex
 	conns     map[uint32]*connection
@@ -73,7 +81,7 @@ func (s *server) spawn(kind monitor.Role, argv0, name string, start starter) (*r
 		return nil, err
 	}
 	defer far.Close()
-	r := &role{s: s, kind: kind, name: name, calls: make(chan struct{}, maxCalls), conns: map[uint32]*connection{}}
+	r := s.newRole(kind, name)
 	if r.link, err = ipc.Open(near, ipc.MaxRequest, false); err != nil {
 		near.Close()
 		return nil, err
@@ -82,8 +90,16 @@ func (s *server) spawn(kind monitor.Role, argv0, name string, start starter) (*r
 		near.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
+	s.roles.children.Store(r.pid, r)
 	go r.attend()
 	return r, nil
+}
+
+func (s *server) newRole(kind monitor.Role, name string) *role {
+	return &role{
+		s: s, kind: kind, name: name, calls: make(chan struct{}, maxCalls),
+		conns: map[uint32]*connection{}, paused: make(chan struct{}),
+	}
 }
 
 // exec starts this very program in another role. Its stderr comes here: a process
@@ -114,25 +130,30 @@ func (r *role) exec(argv0 string, far *os.File, start starter) error {
 		stderr.Close()
 		return err
 	}
-	r.complain.Go(func() { r.logComplaints(stderr) })
+	r.stderr = stderr
+	go r.logComplaints()
 	return nil
 }
 
 // logComplaints logs what the process writes to stderr, at most so much.
-func (r *role) logComplaints(stderr *os.File) {
-	defer stderr.Close()
-	lines := bufio.NewScanner(stderr)
+func (r *role) logComplaints() {
+	defer r.stderr.Close()
+	lines := bufio.NewScanner(r.stderr)
 	for n := 0; lines.Scan(); n++ {
 		if n < maxComplaints {
 			r.s.log.Error("%s [%d]: %s", r.name, r.pid, lines.Text())
 		}
 	}
-	_, _ = io.Copy(io.Discard, stderr)
+	_, _ = io.Copy(io.Discard, r.stderr)
 }
 
 // attend serves the link until it ends, and then sees that the process does.
 func (r *role) attend() {
 	err := r.link.Serve(r.handle)
+	if r.kept.Load() {
+		close(r.paused)
+		return
+	}
 	if err != nil {
 		r.condemn(err)
 	}
@@ -143,12 +164,12 @@ func (r *role) attend() {
 	r.conns = nil
 	r.mu.Unlock()
 	if r.kind == monitor.Gate || condemned {
-		_ = syscall.Kill(r.pid, syscall.SIGKILL)
+		r.kill()
 	}
 	status := r.reap()
 	r.s.roles.gone(r)
 	if !leaving {
-		r.s.log.Error("%s [%d] ended: %s", r.name, r.pid, describe(status))
+		r.s.log.Error("%s [%d] ended: %s", r.name, r.pid, status)
 	}
 	for _, c := range conns {
 		// Of many only one brought the process down: the others are not to pay.
@@ -157,16 +178,31 @@ func (r *role) attend() {
 	}
 }
 
-// reap waits for the end of the process, which its link's end announced.
-func (r *role) reap() syscall.WaitStatus {
-	timer := time.AfterFunc(endGrace, func() { _ = syscall.Kill(r.pid, syscall.SIGKILL) })
+// reap waits for the end of the process, which its link's end announced, and says how
+// it ended.
+func (r *role) reap() string {
+	timer := time.AfterFunc(endGrace, r.kill)
 	defer timer.Stop()
+	if r.pidfd != nil {
+		waitPidfd(r.pidfd)
+		r.pidfd.Close()
+		return "as nobody's child"
+	}
+	defer r.s.roles.children.Delete(r.pid)
 	for {
 		var status syscall.WaitStatus
 		if _, err := syscall.Wait4(r.pid, &status, 0, nil); err != syscall.EINTR {
-			return status
+			return describe(status)
 		}
 	}
+}
+
+func (r *role) kill() {
+	if r.pidfd != nil {
+		signalPidfd(r.pidfd, unix.SIGKILL)
+		return
+	}
+	_ = syscall.Kill(r.pid, syscall.SIGKILL)
 }
 
 func describe(status syscall.WaitStatus) string {
@@ -185,7 +221,7 @@ func (r *role) condemn(err error) {
 	if !again {
 		r.s.log.Fatal("%s [%d] is ended: %v", r.name, r.pid, err)
 	}
-	_ = syscall.Kill(r.pid, syscall.SIGKILL)
+	r.kill()
 	r.link.Close() // nothing else that it sent counts
 }
 
@@ -212,10 +248,10 @@ func (r *role) handle(f *ipc.Frame) {
 		r.condemn(fmt.Errorf("%s before the last request was answered", f.Method))
 	case f.WantsAnswer():
 		r.calls <- struct{}{}
-		go func() {
+		r.answering.Go(func() {
 			defer func() { <-r.calls }()
 			r.answer(c, f)
-		}()
+		})
 	default:
 		r.answer(c, f)
 	}
@@ -247,7 +283,7 @@ func (r *role) answer(c *connection, f *ipc.Frame) {
 		}
 	case a.State != nil:
 		r.release(c)
-		go r.s.handOver(c, a.State)
+		r.s.roles.handing.Go(func() { r.s.handOver(c, a.State) })
 	case a.Ended:
 		c.bug = a.Bug
 		r.release(c)

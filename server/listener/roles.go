@@ -39,6 +39,9 @@ type roles struct {
 	gates   []*role    // that take connections
 	started sync.Once  // the log says once what a gate lacks
 
+	children sync.Map       // *role by pid, that are to be waited for
+	handing  sync.WaitGroup // connections on their way to an account's process
+
 	mu       sync.Mutex // guards accounts and what is in them
 	accounts map[string]*accountRole
 }
@@ -282,6 +285,7 @@ func (s *server) startAccount(g *ipc.Grant) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.account = &g.Account
 	id := &ipc.Identity{
 		Name: g.Account.Name, UID: g.Account.UID, GID: g.Account.GID, Groups: g.Account.Groups,
 		Chroot: g.Settings.ChrootDirectory, Syslog: s.syslog,

@@ -50,7 +50,10 @@ func Run(args []string, serve Serve, title func(string)) int {
 	s := &server{serve: serve, name: filepath.Base(args[0]), setTitle: title}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
-	err := s.start(args[1:])
+	s.args = args[1:]
+	s.startDir, _ = os.Getwd()
+	s.program = programFile()
+	err := s.start(s.args)
 	var exit *exitError
 	switch {
 	case err == nil:
@@ -85,10 +88,11 @@ func (s *server) start(args []string) error {
 	// Sessions inherit it: never more open than sshd's.
 	syscall.Umask(syscall.Umask(0o077) | 0o022)
 	s.log = log.New(log.NewWriter(os.Stderr), s.level(nil))
-	sockets, ready, err := inherited()
+	from, err := inherited()
 	if err != nil {
 		return err
 	}
+	s.notify, s.activated = from.notify, from.activated
 	if err := s.openLogFile(); err != nil {
 		return err
 	}
@@ -118,19 +122,19 @@ func (s *server) start(args []string) error {
 	case opts.inetd:
 		s.catchSignals()
 		return s.inetd()
-	case sockets == nil:
-		if sockets = s.bind(next.base); len(sockets) == 0 {
+	case from.sockets == nil:
+		if from.sockets = s.bind(next.base); len(from.sockets) == 0 {
 			s.log.CannotBind()
 			return &exitError{status: exitFault}
 		}
 		if s.background() {
-			return daemonize(sockets)
+			return daemonize(from.sockets, s.notify.environment())
 		}
 	}
 	if s.separate {
 		_ = os.Chdir("/") // as sshd; gates are started from there
 	}
-	s.listeners = sockets
+	s.listeners = from.sockets
 	s.catchSignals()
 	go s.prestart()
 	s.announce(next)
@@ -140,9 +144,10 @@ func (s *server) start(args []string) error {
 	if err := writePidFile(next.base.PidFile); err != nil {
 		s.log.Error("Couldn't create pid file %q: %s", next.base.PidFile, reason(err))
 	}
-	if ready != nil {
-		ready()
+	if from.ready != nil {
+		from.ready()
 	}
+	s.notify.ready()
 	s.status = s.run()
 	return nil
 }

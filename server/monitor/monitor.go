@@ -66,6 +66,7 @@ type Connection struct {
 	shared    *Shared
 	peer      Peer
 	log       *log.Logger
+	logID     int
 	public    atomic.Pointer[public]
 	sessionID []byte
 	hostKey   []byte // public key of the first signature
@@ -111,7 +112,7 @@ var lastID atomic.Int64
 // New returns the monitor's side of a new connection.
 func New(s *Shared, p Peer) *Connection {
 	id := os.Getpid() + int(lastID.Add(1)) - 1
-	c := &Connection{shared: s, peer: p, log: s.Log.WithID(id), cfg: s.File.Base(), phase: phaseNew}
+	c := &Connection{shared: s, peer: p, log: s.Log.WithID(id), logID: id, cfg: s.File.Base(), phase: phaseNew}
 	c.publish()
 	return c
 }

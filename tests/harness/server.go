@@ -59,6 +59,7 @@ type Options struct {
 	Args       []string // more arguments
 	NoConfig   bool     // no configuration file: just Args, -p and an empty home
 	Tag        string   // build tag of the server
+	Program    string   // another copy of the server
 	Env        []string
 }
 
@@ -231,7 +232,11 @@ func (s *Server) start(o Options, args []string) error {
 		return err
 	}
 	defer w.Close()
-	s.cmd = s.Command(Binary(s.t, o.Tag), args...)
+	program := o.Program
+	if program == "" {
+		program = Binary(s.t, o.Tag)
+	}
+	s.cmd = s.Command(program, args...)
 	s.cmd.Env = append(s.cmd.Env, o.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = w, w
 	if err := s.cmd.Start(); err != nil {
