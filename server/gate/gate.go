@@ -66,7 +66,10 @@ func Authenticate(stream io.ReadWriteCloser, cfg *Config) (state *transport.Stat
 		cfg.logEnd(err)
 		return nil, err
 	}
-	return conn.Export()
+	if state, err = conn.Export(); err != nil {
+		cfg.Monitor.Log().Error("%v", err)
+	}
+	return state, err
 }
 
 func (c *Config) authenticate(conn *transport.Conn) error {

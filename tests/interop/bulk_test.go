@@ -118,6 +118,16 @@ func TestRekey(t *testing.T) {
 	}
 }
 
+// TestSmallRekeyLimit: a limit that authentication alone exceeds waits until the
+// connection is in the hands of the user's process.
+func TestSmallRekeyLimit(t *testing.T) {
+	t.Parallel()
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		s := harness.Start(t, harness.Options{Mode: m, Config: "RekeyLimit 16"})
+		both(t, openssh(t, s), 64<<10, "-o", "LogLevel=DEBUG1")
+	})
+}
+
 // TestRekeyByTime lets the server rekey an idle connection.
 func TestRekeyByTime(t *testing.T) {
 	t.Parallel()

@@ -96,16 +96,17 @@ func (c *Conn) startKex() error {
 // Rekey starts a key exchange.
 func (c *Conn) Rekey() error { return c.startKex() }
 
-// rekeyIfDue starts a key exchange when the peer's key has served long enough.
+// rekeyIfDue starts a key exchange when the peer's key has served long enough. Before
+// Begin there is none: the connection is about to change hands.
 func (c *Conn) rekeyIfDue() error {
-	if c.phase == msg.Connection && c.due(c.in.bytes, c.in.packets, c.in.cipher) {
+	if c.begun && c.due(c.in.bytes, c.in.packets, c.in.cipher) {
 		return c.startKex()
 	}
 	return nil
 }
 
 func (o *outbound) rekeyDue() bool {
-	return o.conn.phase == msg.Connection && o.conn.due(o.bytes, o.packets, o.cipher)
+	return o.conn.begun && o.conn.due(o.bytes, o.packets, o.cipher)
 }
 
 // maxKeyPackets is after how many packets a key is replaced: half of what would
