@@ -374,6 +374,13 @@ func (q *queue[T]) push(v T, size int, work func(T)) bool {
 	return true
 }
 
+// busy reports whether something is queued or under way.
+func (q *queue[T]) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.running
+}
+
 func (q *queue[T]) run() {
 	for {
 		q.mu.Lock()

@@ -18,6 +18,9 @@ type NewChannel struct {
 
 // onOpen starts the service of a channel type. The channel has its number from
 // here on, so that half-open channels count; a refused one leaves nothing.
+//
+// A channel waits for the global requests that came before it: it may be for the very
+// listener that a tcpip-forward asks for.
 func (m *Mux) onOpen(r *wire.Reader) error {
 	kind := r.Text()
 	peer, window, packet := r.Uint32(), r.Uint32(), r.Uint32()
@@ -43,10 +46,18 @@ func (m *Mux) onOpen(r *wire.Reader) error {
 	if m.cfg.Arriving != nil {
 		m.cfg.Arriving(kind)
 	}
-	go m.guard(func() {
-		open(nc)
-		nc.Reject(msg.OpenConnectFailed, "open failed")
-	})
+	start := func(*GlobalRequest) {
+		go m.guard(func() {
+			open(nc)
+			nc.Reject(msg.OpenConnectFailed, "open failed")
+		})
+	}
+	switch {
+	case !m.global.busy():
+		start(nil)
+	case !m.global.push(nil, len(nc.Extra), start):
+		nc.Reject(msg.OpenResourceShortage, "too many requests")
+	}
 	return nil
 }
 
