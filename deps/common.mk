@@ -62,7 +62,7 @@ SOURCES := go.mod go.sum $(shell find server cgo -type f ! -name '*_test.go' ! -
 TOOL_ENV := LIBC=$(LIBC) DEPS=$(DEPS) CC='$(CC)' CGO_CFLAGS='$(CGO_CFLAGS)' CGO_LDFLAGS='$(CGO_LDFLAGS)' $(PKG_CONFIG_ENV)
 
 .PHONY: all run test setup setup-test guard verify size size-report upx install uninstall clean distclean
-.PHONY: fmt vet unit interop fuzz toolchain lint
+.PHONY: fmt vet unit interop regress bench bench-quick fuzz toolchain lint
 
 all: $(BINARY) verify
 
@@ -110,7 +110,7 @@ distclean: clean
 test: setup $(BINARY) verify
 	@$(MAKE) --no-print-directory -f Makefile.$(LIBC) fmt vet unit
 	@$(MAKE) --no-print-directory -f Makefile.glibc DEPS=system race spacemonkey
-	@$(MAKE) --no-print-directory -f Makefile.$(LIBC) fuzz toolchain
+	@$(MAKE) --no-print-directory -f Makefile.$(LIBC) regress fuzz toolchain
 	@echo "$(NAME).$(LIBC): all tests passed"
 
 fmt:
@@ -126,6 +126,19 @@ unit: $(BINARY)
 
 interop: $(BINARY)
 	NANO_SSH_SERVER=$(abspath $(BINARY)) $(GO_ENV) $(GO) test $(GO_TEST_FLAGS) -count=1 $(TESTFLAGS) ./tests/interop/...
+
+# OpenSSH's own suite, where its runner is (tests/regress says how). REGRESS=all takes ten minutes more.
+REGRESS ?= quick
+regress: $(BINARY)
+	NANO_REGRESS=$(REGRESS) NANO_SSH_SERVER=$(abspath $(BINARY)) $(GO_ENV) $(GO) test $(GO_TEST_FLAGS) -count=1 -timeout 60m \
+		$(TESTFLAGS) ./tests/regress
+
+# This server beside the machine's sshd: docs/bench.md. BENCHFLAGS: what nanobench -h tells.
+bench: $(BINARY)
+	CGO_ENABLED=0 $(GO) run ./tests/bench/nanobench -nano $(abspath $(BINARY)) $(BENCHFLAGS)
+
+bench-quick: $(BINARY)
+	CGO_ENABLED=0 $(GO) run ./tests/bench/nanobench -quick -nano $(abspath $(BINARY)) $(BENCHFLAGS)
 
 fuzz: $(READY)
 	@FUZZTIME=$(FUZZTIME) $(GO_ENV) tests/fuzz.sh $(GO_TEST_FLAGS)

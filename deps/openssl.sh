@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# OpenSSL: only libcrypto, and of it only what SSH needs: bulk ciphers, MACs, hashes, NIST curves, RSA, DH.
+# OpenSSL: only libcrypto, and of it only what SSH needs: bulk ciphers, MACs, hashes, NIST curves, RSA, ML-DSA-44, DH.
 
 dep_name=openssl
 dep_version=3.5.7
@@ -15,7 +15,7 @@ openssl_without=(
 	shared dso module legacy engine tests apps docs afalgeng async autoload-config cmp cms comp ct ocsp ts srp psk
 	http quic ssl3 tls dtls sock ui-console aria bf blake2 camellia cast cmac ec2m idea md4 mdc2 ocb rc2 rc4 rmd160
 	seed siphash siv sm2 sm3 sm4 whirlpool scrypt slh-dsa rfc3779 srtp gost argon2 multiblock integrity-only-ciphers
-	filenames ecx ml-kem ml-dsa
+	filenames ecx ml-kem
 )
 
 # dep_build SYSROOT: in the unpacked source, with CC set to the compiler of the C library in question.

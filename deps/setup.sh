@@ -50,6 +50,7 @@ test_needs() {
 	system_needs
 	need openssh-client has ssh
 	need openssh-server has_admin sshd
+	need openssh-tests test -d /usr/lib/openssh/regress
 	need openssh-sftp-server test -x /usr/lib/openssh/sftp-server
 	need dropbear-bin has dbclient
 	need putty-tools has plink

@@ -66,7 +66,7 @@ func serve(s *listener.Session) error {
 		return err
 	}
 	login := &account.Login{
-		Grant: m.Plain(), Place: s.Place, HostKeys: m.HostKeys(), State: state,
+		Grant: m.Plain(), Place: s.Place, HostKeys: m.HostKeys(), Announced: m.AnnouncedKeys(), State: state,
 		Monitor: m, Random: sodium.Random, Change: s.Change,
 	}
 	return account.Serve(s.Stream, state, login.Config())

@@ -85,6 +85,7 @@ var departures = []struct{ from, to, why string }{
 	{"server/listener", "server/proto/sshkey", "fingerprints of the host keys, printed at the start"},
 	{"server/monitor", "cgo/libcrypto", "the groups of moduli; digests"},
 	{"server/monitor", "server/proto/wire", "checks what a user's signature covers before it counts"},
+	{"server/host/hostkey", "server/proto/wire", "the protocols of agents and of ssh-sk-helper"},
 	{"server/account", "server/proto/msg", "reason codes for transport's and connection's calls"},
 }
 

@@ -1,6 +1,6 @@
 // Package libcrypto holds the primitives that the server takes from OpenSSL's
 // libcrypto, 3.0 or later: packet ciphers and MACs, digests, NIST curves, RSA,
-// DSA and finite-field Diffie-Hellman.
+// DSA and finite-field Diffie-Hellman; from 3.5 on also ML-DSA-44.
 //
 // proto/cipher, proto/kex and proto/sshkey call it. A packet is one call into
 // C, works in place and allocates nothing; contexts are kept for the life of a

@@ -30,10 +30,10 @@ type Config struct {
 	Opener    session.Opener
 	// Forwarding is what may be forwarded; the zero value is nothing.
 	Forwarding Forwarding
-	// HostKeys are announced to the client, and proved by Prove (OpenSSH PROTOCOL
+	// Announced are announced to the client, and proved by Prove (OpenSSH PROTOCOL
 	// 2.5); none: no announcement.
-	HostKeys []ipc.HostKey
-	Prove    func(algorithm string, blob []byte) ([]byte, error)
+	Announced []ipc.HostKey
+	Prove     func(algorithm string, blob []byte) ([]byte, error)
 	// AuthInfo are the lines of ExposeAuthInfo's file; nil: no file.
 	AuthInfo []string
 	// ClientAliveInterval is after how much silence the client is asked for a

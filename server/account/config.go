@@ -19,8 +19,10 @@ type Login struct {
 	Grant    *ipc.Grant
 	Place    ipc.Place
 	HostKeys []ipc.HostKey
-	State    *transport.State
-	Monitor  Monitor
+	// Announced are all host keys.
+	Announced []ipc.HostKey
+	State     *transport.State
+	Monitor   Monitor
 	// Random fills its argument from the system's generator.
 	Random func([]byte)
 	// Change says that programs must change to the user: this process is still root.
@@ -33,7 +35,7 @@ func (l *Login) Config() *Config {
 	policy := l.policy()
 	return &Config{
 		Transport: l.transport(), Session: policy, Opener: l.Monitor,
-		Forwarding: l.forwarding(policy), HostKeys: l.HostKeys, Prove: l.Monitor.Prove, AuthInfo: l.authInfo(),
+		Forwarding: l.forwarding(policy), Announced: l.Announced, Prove: l.Monitor.Prove, AuthInfo: l.authInfo(),
 		ChannelTimeouts: g.Settings.ChannelTimeouts, UnusedTimeout: g.Settings.UnusedConnectionTimeout,
 		ServiceClasses:      [2]int{int(g.Settings.QoSBulk), int(g.Settings.QoSInteractive)},
 		ClientAliveInterval: g.Settings.ClientAliveInterval, ClientAliveCountMax: int(g.Settings.ClientAliveCountMax),

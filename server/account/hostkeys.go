@@ -16,10 +16,7 @@ import (
 // the old are gone (OpenSSH PROTOCOL 2.5).
 func (c *Config) announceHostKeys(mux *connection.Mux) {
 	var blobs [][]byte
-	for _, k := range c.HostKeys {
-		if strings.Contains(k.Algorithm, "-cert-v01@") || slices.ContainsFunc(blobs, func(b []byte) bool { return bytes.Equal(b, k.Blob) }) {
-			continue
-		}
+	for _, k := range c.Announced {
 		blobs = append(blobs, k.Blob)
 	}
 	if len(blobs) > 0 {
@@ -33,11 +30,11 @@ var errUnknownKey = errors.New("not a host key of this server")
 func (c *Config) prove(g *connection.GlobalRequest, sessionID []byte) {
 	reply, ok := forward.HostKeysProve(g.Payload, sessionID, func(blob, _ []byte) ([]byte, error) {
 		// The monitor makes the data by itself: it signs nothing that it is given.
-		i := slices.IndexFunc(c.HostKeys, func(k ipc.HostKey) bool { return k.Algorithm != "ssh-rsa" && bytes.Equal(k.Blob, blob) })
+		i := slices.IndexFunc(c.Announced, func(k ipc.HostKey) bool { return bytes.Equal(k.Blob, blob) })
 		if i < 0 {
 			return nil, errUnknownKey
 		}
-		return c.Prove(c.HostKeys[i].Algorithm, blob)
+		return c.Prove(c.Announced[i].Algorithm, blob)
 	})
 	g.Reply(ok, reply)
 }

@@ -165,10 +165,12 @@ func (p *process) login(f *ipc.Frame) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range s.HostKeys {
-		s.HostKeys[i].Blob = bytes.Clone(s.HostKeys[i].Blob)
+	for _, list := range [][]ipc.HostKey{s.HostKeys, s.Announced} {
+		for i := range list {
+			list[i].Blob = bytes.Clone(list[i].Blob)
+		}
 	}
 	m := &remote{link: p.Link, id: f.Connection, keys: s.HostKeys}
 	m.log = log.New(relay{p.Link, f.Connection, p.last}, log.Level(grant.Settings.LogLevel))
-	return &Login{Grant: grant, Place: s.Place, HostKeys: s.HostKeys, State: state, Monitor: m, Random: p.Random}, nil
+	return &Login{Grant: grant, Place: s.Place, HostKeys: s.HostKeys, Announced: s.Announced, State: state, Monitor: m, Random: p.Random}, nil
 }

@@ -27,6 +27,7 @@ type Monitor interface {
 	Interactive(response []byte) (ok, partial bool)
 	KeyAcceptable(algorithm string, blob []byte) bool
 	KeySigned(algorithm string, blob, data, signature []byte) (ok, partial bool)
+	Hostbased(algorithm string, blob []byte, host, user string, signature []byte) (ok, partial bool)
 	Failed(method string)
 	MinimumTime(user string) time.Duration
 	MaxAuthTries() int
@@ -95,6 +96,10 @@ func (d decider) Interactive(response []byte) userauth.Verdict {
 
 func (d decider) KeySigned(algorithm string, blob, data, signature []byte) userauth.Verdict {
 	return verdict(d.Monitor.KeySigned(algorithm, blob, data, signature))
+}
+
+func (d decider) Hostbased(q *userauth.HostbasedRequest) userauth.Verdict {
+	return verdict(d.Monitor.Hostbased(q.Algorithm, q.Blob, q.Host, q.User, q.Signature))
 }
 
 func verdict(ok, partial bool) userauth.Verdict { return userauth.Verdict{OK: ok, Partial: partial} }

@@ -57,11 +57,14 @@ func (f *fake) Password([]byte) (ok, partial bool)             { return false, f
 func (f *fake) Interactive([]byte) (ok, partial bool)          { return false, false }
 func (f *fake) KeyAcceptable(string, []byte) bool              { return false }
 func (f *fake) KeySigned(_ string, _, _, _ []byte) (a, b bool) { return false, false }
-func (f *fake) Failed(string)                                  {}
-func (f *fake) MinimumTime(string) time.Duration               { return 0 }
-func (f *fake) MaxAuthTries() int                              { return 6 }
-func (f *fake) Log() *log.Logger                               { return log.New(f.sink, log.Verbose) }
-func (f *fake) LogPeer() log.Peer                              { return f.peer }
+func (f *fake) Hostbased(string, []byte, string, string, []byte) (ok, partial bool) {
+	return false, false
+}
+func (f *fake) Failed(string)                    {}
+func (f *fake) MinimumTime(string) time.Duration { return 0 }
+func (f *fake) MaxAuthTries() int                { return 6 }
+func (f *fake) Log() *log.Logger                 { return log.New(f.sink, log.Verbose) }
+func (f *fake) LogPeer() log.Peer                { return f.peer }
 
 // TestEnd holds the lines at the end of a connection against sshd's.
 func TestEnd(t *testing.T) {

@@ -119,6 +119,12 @@ func (r *remote) KeySigned(algorithm string, blob, data, signature []byte) (ok, 
 	return r.try(ipc.KeySigned, ipc.Marshal(&ipc.SignedRequest{Algorithm: algorithm, Blob: blob, Data: data, Signature: signature}))
 }
 
+func (r *remote) Hostbased(algorithm string, blob []byte, host, user string, signature []byte) (ok, partial bool) {
+	return r.try(ipc.Hostbased, ipc.Marshal(&ipc.HostbasedRequest{
+		Algorithm: algorithm, Blob: blob, Host: host, User: user, Signature: signature,
+	}))
+}
+
 func (r *remote) Failed(method string) { _ = r.link.Note(ipc.Failed, r.id, []byte(method)) }
 
 func (r *remote) MinimumTime(string) time.Duration { return r.started.MinimumTime }

@@ -23,6 +23,7 @@ type KeptConnection struct {
 	LogLevel    int32
 	Place       Place
 	User        string // as the client named it
+	Host        string // the peer's name, if UseDNS found one
 	SessionID   []byte
 	MaxSessions int32
 	HasLast     bool   // LastLogin is read
@@ -34,7 +35,7 @@ func (m *KeptConnection) fields(c *codec) {
 	c.uint32(&m.ID, &m.LogID)
 	c.int32(&m.LogLevel)
 	m.Place.fields(c)
-	c.text(&m.User)
+	c.text(&m.User, &m.Host)
 	c.bytes(&m.SessionID)
 	c.int32(&m.MaxSessions)
 	c.bool(&m.HasLast)

@@ -111,17 +111,20 @@ func (m *Place) fields(c *codec) {
 
 // Serving is an authenticated connection for an account process.
 type Serving struct {
-	Place Place
-	Grant []byte // a marshalled Grant
-	State []byte // of the transport; it holds secrets
-	// HostKeys are announced to the client and sign later key exchanges.
-	HostKeys []HostKey
+	Place    Place
+	Grant    []byte    // a marshalled Grant
+	State    []byte    // of the transport; it holds secrets
+	HostKeys []HostKey // that sign later key exchanges
+	// Announced are all host keys, with the algorithm that proves each (OpenSSH
+	// PROTOCOL 2.5).
+	Announced []HostKey
 }
 
 func (m *Serving) fields(c *codec) {
 	m.Place.fields(c)
 	c.bytes(&m.Grant, &m.State)
 	c.hostKeys(&m.HostKeys)
+	c.hostKeys(&m.Announced)
 }
 
 // SignRequest asks for a signature over an exchange hash.
@@ -184,6 +187,21 @@ type SignedRequest struct {
 func (m *SignedRequest) fields(c *codec) {
 	c.text(&m.Algorithm)
 	c.bytes(&m.Blob, &m.Data, &m.Signature)
+}
+
+// HostbasedRequest is a try by the client's host key (RFC 4252 section 9).
+type HostbasedRequest struct {
+	Algorithm  string
+	Blob       []byte
+	Host, User string // as the client has them
+	Signature  []byte
+}
+
+func (m *HostbasedRequest) fields(c *codec) {
+	c.text(&m.Algorithm)
+	c.bytes(&m.Blob)
+	c.text(&m.Host, &m.User)
+	c.bytes(&m.Signature)
 }
 
 // GroupRequest asks for a group of moduli(5): sizes in bits.

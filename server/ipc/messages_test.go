@@ -11,7 +11,7 @@ import (
 func messages() []Message {
 	return []Message{
 		&Confinement{}, &Identity{}, &GateSettings{}, &Place{}, &Serving{}, &SignRequest{}, &StartRequest{}, &Started{},
-		&Names{}, &Verdict{}, &KeyRequest{}, &SignedRequest{}, &GroupRequest{}, &Group{}, &LogLine{}, &End{}, &Login{},
+		&Names{}, &Verdict{}, &KeyRequest{}, &SignedRequest{}, &HostbasedRequest{}, &GroupRequest{}, &Group{}, &LogLine{}, &End{}, &Login{},
 		&Text{}, &Closed{}, &Kept{},
 	}
 }

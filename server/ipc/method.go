@@ -25,6 +25,7 @@ const (
 	Interactive   // the answer to the prompt of keyboard-interactive -> Verdict
 	KeyAcceptable // KeyRequest -> Verdict
 	KeySigned     // SignedRequest -> Verdict
+	Hostbased     // HostbasedRequest -> Verdict
 	Failed        // note: the method's name
 	Moduli        // GroupRequest -> Group; the account process sends it as well
 	Export        // note: the transport's state. The connection is no longer the gate's
@@ -47,7 +48,7 @@ const (
 var methodNames = [MethodCount]string{
 	Confine: "confine", Become: "become", Configure: "configure", Connect: "connect", Serve: "serve", Drop: "drop", Keep: "keep",
 	Sign: "sign", Start: "start", Methods: "methods", None: "none", Password: "password", Interactive: "interactive",
-	KeyAcceptable: "key-acceptable", KeySigned: "key-signed", Failed: "failed", Moduli: "moduli", Export: "export",
+	KeyAcceptable: "key-acceptable", KeySigned: "key-signed", Hostbased: "hostbased", Failed: "failed", Moduli: "moduli", Export: "export",
 	Log: "log", Ended: "ended",
 	Prove: "prove", OpenPTY: "open-pty", ClosePTY: "close-pty", LoginMessage: "login-message",
 	LoginRecord: "login-record", LogoutRecord: "logout-record", Nologin: "nologin",

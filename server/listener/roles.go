@@ -322,7 +322,7 @@ func (s *server) handOverTo(c *connection, state []byte) error {
 	if err != nil {
 		return err
 	}
-	b := ipc.Marshal(&ipc.Serving{Place: c.place(), Grant: grant, State: state, HostKeys: c.monitor.HostKeys()})
+	b := ipc.Marshal(&ipc.Serving{Place: c.place(), Grant: grant, State: state, HostKeys: c.monitor.HostKeys(), Announced: c.monitor.AnnouncedKeys()})
 	defer clear(b)
 	if !a.role.adopt(c) {
 		return errGone

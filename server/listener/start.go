@@ -285,7 +285,17 @@ func (s *server) loadKeys(c *config.Config) (*hostkey.Set, error) {
 		set.Add(key)
 		return set, nil
 	}
-	set, failed := hostkey.LoadAll(c.HostKey, c.RequiredRSASize)
+	agent := c.HostKeyAgent
+	if agent == "SSH_AUTH_SOCK" {
+		agent = os.Getenv(agent)
+	}
+	set, failed, notes := hostkey.LoadAll(&hostkey.Files{
+		Keys: c.HostKey, Certificates: c.HostCertificate, Agent: agent, Provider: c.SecurityKeyProvider,
+		MinRSABits: c.RequiredRSASize,
+	})
+	for _, note := range notes {
+		s.log.Error("%s", note)
+	}
 	if set.Len() > 0 || s.name == asSSHD {
 		for _, f := range failed {
 			for _, line := range f.Lines() {
@@ -336,9 +346,9 @@ func (s *server) apply(next *settings) {
 	m := affordable(next.base.MaxStartups)
 	s.startups.set(m.Begin, m.Rate, m.Full)
 	if s.sources == nil {
-		s.sources = source.New(source.ConfigOf(next.base), s.log)
+		s.sources = source.New(source.ConfigOf(next.file), s.log)
 	} else {
-		s.sources.Configure(source.ConfigOf(next.base))
+		s.sources.Configure(source.ConfigOf(next.file))
 	}
 	next.shared.Log = s.log
 	next.shared.Chroots, next.shared.NoShell = s.separate, s.name != asSSHD && s.opts.configFile == ""

@@ -71,7 +71,7 @@ func newCaptive(t *testing.T, kind monitor.Role) *captive {
 	}
 	shared.Keys.Add(key)
 	c.s = &server{log: shared.Log, opts: &options{}, separate: true, setTitle: func(string) {}}
-	c.s.sources = source.New(source.ConfigOf(file.Base()), shared.Log)
+	c.s.sources = source.New(source.ConfigOf(file), shared.Log)
 	c.s.settings.Store(&settings{file: file, base: file.Base(), shared: shared})
 	near, far, err := ipc.Pair()
 	must(t, err)

@@ -28,6 +28,9 @@ func (c *Connection) methods() []string {
 	if c.interactiveEnabled() {
 		enabled = append(enabled, interactive)
 	}
+	if c.cfg.HostbasedAuthentication {
+		enabled = append(enabled, hostbased)
+	}
 	return slices.DeleteFunc(enabled, func(m string) bool { return !c.next(m) })
 }
 
@@ -148,7 +151,7 @@ func (c *Connection) rootAllowed(method string, p *auth.Permissions) bool {
 	case config.RootYes:
 		return true
 	case config.RootProhibitPassword:
-		return method == "publickey" || method == "hostbased"
+		return method == "publickey" || method == hostbased
 	case config.RootForcedCommandsOnly:
 		if p.HasForceCommand {
 			c.log.Info("Root login accepted for forced command.")

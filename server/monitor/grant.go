@@ -100,7 +100,7 @@ func (s *Shared) GateSettings(version string) *ipc.GateSettings {
 	c := s.File.Base()
 	return &ipc.GateSettings{
 		Version: version, KexAlgorithms: c.KexAlgorithms, Ciphers: c.Ciphers, MACs: c.MACs,
-		PubkeyAlgorithms: signatureAlgorithms(c.PubkeyAcceptedAlgorithms), Compression: c.Compression,
+		PubkeyAlgorithms: signatureAlgorithms(s.File.PubkeyAlgorithms()), Compression: c.Compression,
 		RekeyBytes: c.RekeyBytes, RekeyInterval: c.RekeyInterval,
 		HostKeys: s.hostKeys(c), LogLevel: int32(s.Log.Level()), DefaultMaxAuthTries: int32(c.MaxAuthTries),
 	}
@@ -108,6 +108,16 @@ func (s *Shared) GateSettings(version string) *ipc.GateSettings {
 
 // HostKeys are the public host keys that the connection may use, by algorithm.
 func (c *Connection) HostKeys() []ipc.HostKey { return c.shared.hostKeys(c.cfg) }
+
+// AnnouncedKeys are all public host keys, with the algorithm that proves each: also
+// those that HostKeyAlgorithms keeps from key exchanges.
+func (c *Connection) AnnouncedKeys() []ipc.HostKey {
+	var keys []ipc.HostKey
+	for _, k := range c.shared.Keys.Announced() {
+		keys = append(keys, ipc.HostKey{Algorithm: k.Algorithm, Blob: k.Blob})
+	}
+	return keys
+}
 
 func (s *Shared) hostKeys(c *config.Config) []ipc.HostKey {
 	var keys []ipc.HostKey

@@ -18,7 +18,7 @@ func (c *Connection) Keep() ipc.KeptConnection {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := ipc.KeptConnection{
-		LogID: uint32(c.logID), LogLevel: int32(c.Log().Level()), User: c.name, SessionID: c.sessionID,
+		LogID: uint32(c.logID), LogLevel: int32(c.Log().Level()), User: c.name, Host: c.resolved, SessionID: c.sessionID,
 		Place: ipc.Place{
 			RemoteHost: c.peer.RemoteHost, RemotePort: uint32(c.peer.RemotePort),
 			LocalHost: c.peer.LocalHost, LocalPort: uint32(c.peer.LocalPort),
@@ -46,7 +46,7 @@ func Resume(s *Shared, a *ipc.Account, k *ipc.KeptConnection) *Connection {
 			RemoteHost: k.Place.RemoteHost, RemotePort: int(k.Place.RemotePort),
 			LocalHost: k.Place.LocalHost, LocalPort: int(k.Place.LocalPort),
 		},
-		cfg: &cfg, phase: phaseServed, sessionID: bytes.Clone(k.SessionID), name: k.User, valid: true,
+		cfg: &cfg, phase: phaseServed, sessionID: bytes.Clone(k.SessionID), name: k.User, resolved: k.Host, valid: true,
 		account: &user.Account{
 			Name: a.Name, Gecos: a.Gecos, Home: a.Home, Shell: a.Shell, UID: a.UID, GID: a.GID, Groups: a.Groups,
 		},

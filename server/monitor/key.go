@@ -136,7 +136,7 @@ func parseKey(algorithm string, blob []byte) (plain string, key sshkey.PublicKey
 func signatureAlgorithms(accepted []string) []string {
 	var names []string
 	for _, name := range accepted {
-		if plain, _ := sshkey.PlainType(name); !slices.Contains(names, plain) {
+		if plain, _ := sshkey.PlainType(name); sshkey.Supported(plain) && !slices.Contains(names, plain) {
 			names = append(names, plain)
 		}
 	}

@@ -46,6 +46,10 @@ type Shared struct {
 	ProgramDir string
 	// Records are where logins are recorded; nil: nowhere.
 	Records *login.Recorder
+	// Resolver is asked for names with UseDNS, HostFiles for hosts with
+	// HostbasedAuthentication; nil: the machine's.
+	Resolver  auth.Resolver
+	HostFiles *auth.HostFiles
 	// Secret blurs the time of failures for each user name differently.
 	Secret [16]byte
 }
@@ -75,6 +79,7 @@ type Connection struct {
 	phase phase
 	asked [ipc.MethodCount]int // how often each request came
 
+	resolved   string // the peer's name with UseDNS; "": it has none
 	name       string // as the client named the user, without style
 	signedName string // with it: what the client signs
 	account    *user.Account

@@ -87,6 +87,13 @@ var handlers = [ipc.MethodCount]func(c *Connection, payload []byte, a *Answer) e
 		}
 		return a.verdict(c.KeySigned(q.Algorithm, q.Blob, q.Data, q.Signature))
 	},
+	ipc.Hostbased: func(c *Connection, payload []byte, a *Answer) error {
+		var q ipc.HostbasedRequest
+		if err := ipc.Unmarshal(payload, &q); err != nil {
+			return err
+		}
+		return a.verdict(c.Hostbased(q.Algorithm, q.Blob, q.Host, q.User, q.Signature))
+	},
 	ipc.Failed: func(c *Connection, payload []byte, _ *Answer) error { c.Failed(string(payload)); return nil },
 	ipc.Moduli: func(c *Connection, payload []byte, a *Answer) error {
 		var q ipc.GroupRequest

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"nano_ssh_server/server/host/hostkey"
 	"nano_ssh_server/server/host/login"
 	"nano_ssh_server/server/host/pty"
 	"nano_ssh_server/server/ipc"
@@ -45,12 +47,14 @@ func (c *Connection) Prove(algorithm string, blob []byte) ([]byte, error) {
 	if err := c.permit(ipc.Prove); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(c.shared.Keys.PublicKey(algorithm), blob) {
+	if !slices.ContainsFunc(c.shared.Keys.Announced(), func(k hostkey.Announcement) bool {
+		return k.Algorithm == algorithm && bytes.Equal(k.Blob, blob)
+	}) {
 		return nil, errNoKey
 	}
 	data := wire.AppendText(nil, "hostkeys-prove-00@openssh.com")
 	data = wire.AppendString(wire.AppendString(data, c.sessionID), blob)
-	return c.shared.Keys.Sign(algorithm, data)
+	return c.shared.Keys.SignWith(blob, algorithm, data)
 }
 
 // Nologin is what nologin(5) has for the user: the account process may be in a
@@ -171,7 +175,7 @@ func (c *Connection) loginRecord(tty string, pid int) error {
 // entry is a login of this connection's as the records have it.
 func (c *Connection) entry(tty string, pid int) login.Entry {
 	addr, _ := netip.ParseAddr(c.peer.RemoteHost)
-	return login.Entry{User: c.account.Name, Line: tty, Addr: addr, PID: pid, UID: c.account.UID, Time: time.Now()}
+	return login.Entry{User: c.account.Name, Line: tty, Addr: addr, Host: c.resolved, PID: pid, UID: c.account.UID, Time: time.Now()}
 }
 
 // record logs what is wrong with the records: a login goes on without them.

@@ -54,6 +54,7 @@ var requests = [ipc.MethodCount]request{
 	ipc.Interactive:   {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.KeyAcceptable: {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.KeySigned:     {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
+	ipc.Hostbased:     {from: Gate, when: phaseNamed, most: maxRequests, judge: true, call: true},
 	ipc.Failed:        {from: Gate, when: phaseNamed, most: maxRequests},
 	ipc.Moduli:        {from: Gate | Account, when: beforeLogin | phaseServed, call: true},
 	ipc.Export:        {from: Gate, when: phaseGranted, most: 1},

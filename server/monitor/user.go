@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -33,9 +32,10 @@ func (c *Connection) Start(name, style, wanted string) (banner string) {
 	if style != "" {
 		c.signedName += ":" + style
 	}
+	c.learnName()
 	account := c.lookup(name)
 	info := &config.MatchInfo{
-		User: name, InvalidUser: account == nil, Host: c.peer.RemoteHost, Addr: c.peer.RemoteHost,
+		User: name, InvalidUser: account == nil, Host: c.hostName(), Addr: c.peer.RemoteHost,
 		LocalAddr: c.peer.LocalHost, LocalPort: c.peer.LocalPort,
 	}
 	if account != nil {
@@ -84,12 +84,6 @@ func (c *Connection) lookup(name string) *user.Account {
 		c.log.Debug("%v", err)
 	}
 	return account
-}
-
-// userPeer is the peer as access rules and key options match it.
-func (c *Connection) userPeer() user.Peer {
-	addr, _ := netip.ParseAddr(c.peer.RemoteHost)
-	return user.Peer{Addr: addr}
 }
 
 // mayLogin applies what forbids a login by any method. (/etc/nologin is not among

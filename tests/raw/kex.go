@@ -214,7 +214,11 @@ func (c *Conn) ReadKexReply() error {
 	}
 	h.Write(c.secret)
 	c.hash = h.Sum(nil)
-	if err := VerifyHostKey(c.Chosen.HostKey, hostKey, c.hash, signature); err != nil {
+	verify := VerifyHostKey
+	if c.VerifyHost != nil {
+		verify = c.VerifyHost
+	}
+	if err := verify(c.Chosen.HostKey, hostKey, c.hash, signature); err != nil {
 		return err
 	}
 	if c.HostKey != nil && !bytes.Equal(c.HostKey, hostKey) && c.SessionID == nil {

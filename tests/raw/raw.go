@@ -106,6 +106,9 @@ type Conn struct {
 	// Mangle, if set, changes the bytes of each packet on their way out.
 	Mangle func(wire []byte) []byte
 
+	// VerifyHost, if set, takes the place of VerifyHostKey.
+	VerifyHost func(algorithm string, blob, hash, signature []byte) error
+
 	clientInit []byte // payloads of the KEXINITs in force
 	serverInit []byte
 	Server     *KexInit // the server's last KEXINIT

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"nano_ssh_server/server/proto/algo"
 )
 
 // Options say what to load. The zero value with a Profile loads no file.
@@ -174,6 +176,17 @@ func (f *File) Origin(keyword string) string {
 		return ""
 	}
 	return f.origin[row.key]
+}
+
+// PubkeyAlgorithms are what some login may use: PubkeyAcceptedAlgorithms, or everything
+// if a Match block has that keyword. It is announced before anybody knows which block
+// will apply, and a client does not try what is not announced.
+func (f *File) PubkeyAlgorithms() []string {
+	key := lookup("pubkeyacceptedalgorithms").key
+	if slices.ContainsFunc(f.entries, func(e entry) bool { return e.key == key }) {
+		return algo.AllPubkey
+	}
+	return f.base.PubkeyAcceptedAlgorithms
 }
 
 // Notices returns the remarks on deprecated, unsupported and ignored lines.

@@ -156,7 +156,7 @@ func TestLoadErrors(t *testing.T) {
 			t.Errorf("%s: %q, want %q", path, e.Lines(), lines)
 		}
 	}
-	set, failed := LoadAll([]string{missing, "none", keyFile(t, dir), fifo}, 1024)
+	set, failed, _ := LoadAll(&Files{Keys: []string{missing, "none", keyFile(t, dir), fifo}, MinRSABits: 1024})
 	if set.Len() != 1 || len(failed) != 2 || failed[1].Path != fifo {
 		t.Errorf("%d keys, %v", set.Len(), failed)
 	}
@@ -406,8 +406,8 @@ func TestDirectory(t *testing.T) {
 
 func TestSet(t *testing.T) {
 	dir := t.TempDir()
-	set, failed := LoadAll([]string{keyFile(t, dir), keyFile(t, dir)}, 1024)
-	if len(failed) != 0 || set.Len() != 2 || len(set.Blobs()) != 2 || len(set.Public()) != 2 {
+	set, failed, _ := LoadAll(&Files{Keys: []string{keyFile(t, dir), keyFile(t, dir)}, MinRSABits: 1024})
+	if len(failed) != 0 || set.Len() != 2 || len(set.Announced()) != 2 || len(set.Public()) != 2 {
 		t.Fatal(failed, set.Len())
 	}
 	const name = "ssh-ed25519"
@@ -415,7 +415,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	blob := set.PublicKey(name)
-	if !bytes.Equal(blob, set.Blobs()[0]) || set.PublicKey("rsa-sha2-512") != nil {
+	if !bytes.Equal(blob, set.Announced()[0].Blob) || set.PublicKey("rsa-sha2-512") != nil {
 		t.Error("the wrong key")
 	}
 	data := []byte("exchange hash")
@@ -426,7 +426,7 @@ func TestSet(t *testing.T) {
 	if err := set.Public()[0].Verify(name, data, signature); err != nil {
 		t.Error(err)
 	}
-	second, err := set.SignWith(set.Blobs()[1], name, data)
+	second, err := set.SignWith(set.Announced()[1].Blob, name, data)
 	if err != nil || set.Public()[1].Verify(name, data, second) != nil || bytes.Equal(signature, second) {
 		t.Errorf("the second key: %v", err)
 	}

@@ -150,18 +150,41 @@ func readSecret(r io.Reader) ([]byte, error) {
 	}
 }
 
-// LoadAll loads the files of HostKey in their order. Errors do not stop it: the
-// set holds what could be loaded, and may be empty (see NoHostKeys). RSA keys of
-// fewer than minRSABits (RequiredRSASize) are left out.
-func LoadAll(paths []string, minRSABits int) (*Set, []*LoadError) {
-	set := &Set{}
-	var failed []*LoadError
-	for _, path := range paths {
+// Files is what the configuration says of host keys.
+type Files struct {
+	Keys         []string // HostKey
+	Certificates []string // HostCertificate
+	Agent        string   // HostKeyAgent; "": none
+	Provider     string   // SecurityKeyProvider
+	MinRSABits   int      // RequiredRSASize
+}
+
+// LoadAll loads the files of HostKey in their order, and the certificates. Errors do not
+// stop it: the set holds what could be loaded, and may be empty (see NoHostKeys). RSA
+// keys of fewer than MinRSABits are left out. notes are sshd's lines, at level ERROR,
+// about certificates and public keys that do not fit, and an agent that is not there.
+func LoadAll(f *Files) (set *Set, failed []*LoadError, notes []string) {
+	set = &Set{}
+	agent := f.Agent
+	if agent != "" {
+		if err := agentThere(agent); err != nil {
+			notes = append(notes, fmt.Sprintf("Could not connect to agent %q: %v", agent, systemReason(err)))
+			agent = ""
+		}
+	}
+	for _, path := range f.Keys {
 		if strings.EqualFold(path, "none") || path == "" {
 			continue
 		}
 		key, err := Load(path)
-		if err == nil && key.Public().Type() == "ssh-rsa" && key.Public().Bits() < minRSABits {
+		public := publicHalf(path)
+		if err == nil && public != nil && !sshkey.Equal(public, key.Public()) {
+			notes = append(notes, fmt.Sprintf("Public key for %s does not match private key", path))
+		}
+		if err != nil && agent != "" && public != nil {
+			key, err = &agentKey{public, agent}, nil
+		}
+		if err == nil && key.Public().Type() == sshkey.TypeRSA && key.Public().Bits() < f.MinRSABits {
 			key.Wipe()
 			err = &LoadError{Path: path, Err: ErrLength}
 		}
@@ -170,7 +193,78 @@ func LoadAll(paths []string, minRSABits int) (*Set, []*LoadError) {
 			failed = append(failed, loadError)
 			continue
 		}
+		prepare(key, f.Provider)
 		set.Add(key)
 	}
-	return set, failed
+	for _, path := range f.Certificates {
+		if strings.EqualFold(path, "none") || path == "" {
+			continue
+		}
+		if note := set.loadCertificate(path); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return set, failed, notes
+}
+
+// publicHalf reads the file that ssh-keygen puts beside a private key, or a file that
+// is such a one itself; nil if there is none.
+func publicHalf(path string) sshkey.PublicKey {
+	for _, name := range []string{path + ".pub", path} {
+		text, err := readPublic(name)
+		if err != nil {
+			continue
+		}
+		if key, _, _, err := sshkey.ParseAuthorized(text); err == nil {
+			return key
+		}
+	}
+	return nil
+}
+
+// readPublic reads a file that holds no secret.
+func readPublic(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, ErrFormat
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(text) > maxKeyFile {
+		err = ErrFormat
+	}
+	return text, err
+}
+
+// loadCertificate adds a certificate to its key. It returns what is wrong with it.
+func (s *Set) loadCertificate(path string) (note string) {
+	text, err := readPublic(path)
+	if err != nil {
+		return fmt.Sprintf("Could not load host certificate %q: %v", path, systemReason(err))
+	}
+	cert, _, err := sshkey.ParseAuthorizedCertificate(text)
+	if err != nil {
+		if _, _, _, plain := sshkey.ParseAuthorized(text); plain == nil {
+			return "Certificate file is not a certificate: " + path
+		}
+		return fmt.Sprintf("Could not load host certificate %q: %v", path, ErrFormat)
+	}
+	if !s.addCertificate(cert) {
+		return "No matching private key for certificate: " + path
+	}
+	return ""
+}
+
+// systemReason is what the system said, in strerror(3)'s words.
+func systemReason(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		if text := errno.Error(); text != "" {
+			return strings.ToUpper(text[:1]) + text[1:]
+		}
+	}
+	return err.Error()
 }

@@ -37,15 +37,25 @@ type Config struct {
 	Exempt string
 }
 
+// loopback is who is exempt unless the configuration says anything about penalties: a
+// connection over loopback comes from the machine itself, or through a forwarder or
+// proxy on it. A penalty would be one for all who come that way.
+const loopback = "127.0.0.0/8,::1"
+
 // ConfigOf takes the keywords of a configuration that are for New and Configure.
-func ConfigOf(c *config.Config) Config {
-	return Config{
+func ConfigOf(f *config.File) Config {
+	c := f.Base()
+	n := Config{
 		MaxStartups:          c.MaxStartups.Full,
 		PerSourceMaxStartups: c.PerSourceMaxStartups,
 		NetBlockSize:         c.PerSourceNetBlockSize,
 		Penalties:            c.PerSourcePenalties,
 		Exempt:               c.PerSourcePenaltyExemptList,
 	}
+	if f.Origin("PerSourcePenalties") == "" && f.Origin("PerSourcePenaltyExemptList") == "" {
+		n.Exempt = loopback
+	}
+	return n
 }
 
 // The address families, as indices.

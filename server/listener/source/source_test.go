@@ -272,11 +272,26 @@ func TestReload(t *testing.T) {
 }
 
 func TestConfigOf(t *testing.T) {
-	f := &config.Config{MaxStartups: config.MaxStartups{Begin: 1, Rate: 2, Full: 3}, PerSourceMaxStartups: 4,
-		PerSourceNetBlockSize: config.NetBlockSize{IPv4: 5, IPv6: 6}, PerSourcePenalties: config.Penalties{Crash: 7}, PerSourcePenaltyExemptList: "8"}
-	want := Config{3, 4, config.NetBlockSize{IPv4: 5, IPv6: 6}, config.Penalties{Crash: 7}, "8"}
-	if got := ConfigOf(f); got != want {
+	of := func(text string) Config {
+		f, err := config.Parse("sshd_config", text, config.SshdProfile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ConfigOf(f)
+	}
+	got := of("MaxStartups 1:2:3\nPerSourceMaxStartups 4\nPerSourceNetBlockSize 5:6\nPerSourcePenalties crash:7\nPerSourcePenaltyExemptList 192.0.2.8\n")
+	if got.MaxStartups != 3 || got.PerSourceMaxStartups != 4 || got.NetBlockSize != (config.NetBlockSize{IPv4: 5, IPv6: 6}) ||
+		got.Penalties.Crash != 7*time.Second || got.Exempt != "192.0.2.8" {
 		t.Errorf("%+v", got)
+	}
+	// Loopback is exempt as long as nobody said anything about penalties.
+	for text, want := range map[string]string{
+		"": loopback, "PerSourcePenalties yes": "", "PerSourcePenaltyExemptList none": "", "PerSourcePenalties crash:7": "",
+		"MaxStartups 5": loopback, "PerSourcePenaltyExemptList ::1": "::1",
+	} {
+		if got := of(text).Exempt; got != want {
+			t.Errorf("%q exempts %q, want %q", text, got, want)
+		}
 	}
 }
 

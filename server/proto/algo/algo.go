@@ -95,7 +95,9 @@ var (
 	}
 
 	// DefaultHostKey holds signature algorithms, not key types: one RSA key
-	// serves several of them (RFC 8332). Those of certificates come first.
+	// serves several of them (RFC 8332). Those of certificates come first. The
+	// composite of ML-DSA-44 and Ed25519 is an experiment in OpenSSH 10.5, there to
+	// be named in the configuration.
 	DefaultHostKey = []string{
 		"ssh-ed25519-cert-v01@openssh.com",
 		"ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -119,6 +121,8 @@ var (
 		"ssh-ed25519-cert-v01@openssh.com",
 		"sk-ssh-ed25519@openssh.com",
 		"sk-ssh-ed25519-cert-v01@openssh.com",
+		"ssh-mldsa44-ed25519@openssh.com",
+		"ssh-mldsa44-ed25519-cert-v01@openssh.com",
 		"ecdsa-sha2-nistp256",
 		"ecdsa-sha2-nistp256-cert-v01@openssh.com",
 		"ecdsa-sha2-nistp384",
@@ -128,6 +132,8 @@ var (
 		"sk-ecdsa-sha2-nistp256@openssh.com",
 		"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
 		"webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+		"ssh-dss",
+		"ssh-dss-cert-v01@openssh.com",
 		"ssh-rsa",
 		"ssh-rsa-cert-v01@openssh.com",
 		"rsa-sha2-256",
@@ -155,11 +161,13 @@ var (
 	AllCASignature = []string{
 		"ssh-ed25519",
 		"sk-ssh-ed25519@openssh.com",
+		"ssh-mldsa44-ed25519@openssh.com",
 		"ecdsa-sha2-nistp256",
 		"ecdsa-sha2-nistp384",
 		"ecdsa-sha2-nistp521",
 		"sk-ecdsa-sha2-nistp256@openssh.com",
 		"webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+		"ssh-dss",
 		"ssh-rsa",
 		"rsa-sha2-256",
 		"rsa-sha2-512",

@@ -262,7 +262,13 @@ func (c *Channel) onRequest(r *wire.Reader) error {
 	if closing {
 		return errProtocol("request on closed channel %d", c.id)
 	}
+	// After the global requests that came before it: a client that asks for proofs of
+	// host keys and then runs a command may be gone when the command is.
+	before := c.mux.global.barrier()
 	if !c.requests.push(q, len(q.Payload)+len(q.Name), func(q *Request) {
+		if before != nil {
+			<-before
+		}
 		c.mux.guard(func() {
 			c.handler.Request(q)
 			q.Reply(false)

@@ -381,6 +381,19 @@ func (q *queue[T]) busy() bool {
 	return q.running
 }
 
+// barrier returns what is closed when everything that is in the queue now is done; nil
+// if there is nothing. Each belongs to an entry of another queue, which is bounded.
+func (q *queue[T]) barrier() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.running {
+		return nil
+	}
+	passed := make(chan struct{})
+	q.entries = append(q.entries, queued[T]{work: func(T) { close(passed) }})
+	return passed
+}
+
 func (q *queue[T]) run() {
 	for {
 		q.mu.Lock()

@@ -164,7 +164,7 @@ func TestThreat25Certificates(t *testing.T) {
 	}{
 		"trailing":         {append(bytes.Clone(whole), 0), ErrMalformed},
 		"plain type":       {build(TypeEd25519, 1, nil, nil, own, good), ErrUnknownType},
-		"other type":       {build("ssh-dss-cert-v01@openssh.com", 1, nil, nil, own, good), ErrUnknownType},
+		"other type":       {build("ssh-xmss-cert-v01@openssh.com", 1, nil, nil, own, good), ErrUnknownType},
 		"nested CA":        {build(name, 1, nil, nil, whole, good), ErrNestedCA},
 		"no CA":            {build(name, 1, nil, nil, nil, good), ErrMalformed},
 		"no signature":     {build(name, 1, nil, nil, own, func([]byte) []byte { return nil }), ErrMalformed},

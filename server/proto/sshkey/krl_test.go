@@ -214,7 +214,7 @@ func TestKRLRefuses(t *testing.T) {
 		"zero in a key id":   {inCA(0x23, texts("a\x00b")), ErrMalformed},
 		"no CA":              {krl(1, []byte{}), ErrMalformed},
 		"bad CA":             {krl(1, certificates([]byte("x"))), ErrMalformed},
-		"CA of unknown type": {krl(1, certificates(texts("ssh-dss", "x"))), ErrUnknownType},
+		"CA of unknown type": {krl(1, certificates(texts("ssh-none", "x"))), ErrUnknownType},
 		"critical extension": {krl(255, extensionSection(1)), ErrKRLFeature},
 		"critical, of a CA":  {inCA(0x39, extensionSection(9)), ErrKRLFeature},
 		"half an extension":  {krl(255, texts("name")), ErrMalformed},

@@ -51,7 +51,7 @@ var pemFormats = map[string]func(data []byte) (PrivateKey, string, error){
 	"EC PRIVATE KEY":        uncommented(parseSEC1),
 	"PRIVATE KEY":           uncommented(parsePKCS8),
 	"ENCRYPTED PRIVATE KEY": nil, // never called: encrypted
-	"DSA PRIVATE KEY":       uncommented(func([]byte) (PrivateKey, error) { return nil, ErrUnknownType }),
+	"DSA PRIVATE KEY":       uncommented(parseDSAPEM),
 }
 
 func uncommented(parse func(data []byte) (PrivateKey, error)) func(data []byte) (PrivateKey, string, error) {
@@ -194,6 +194,12 @@ var sectionTypes = map[string]func(r *wire.Reader) (PrivateKey, error){
 	TypeECDSA384: sectionECDSA,
 	TypeECDSA521: sectionECDSA,
 	TypeRSA:      sectionRSA,
+	TypeDSA:      sectionDSA,
+
+	TypeSKEd25519: sectionSecurityKey(TypeSKEd25519),
+	TypeSKECDSA:   sectionSecurityKey(TypeSKECDSA),
+
+	TypeMLDSA44Ed25519: sectionComposite,
 }
 
 func sectionEd25519(r *wire.Reader) (PrivateKey, error) {

@@ -226,7 +226,7 @@ func TestParsePrivateErrors(t *testing.T) {
 		}
 	}
 	dsa := "-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n"
-	if _, _, err := ParsePrivate([]byte(dsa)); !errors.Is(err, ErrUnknownType) {
+	if _, _, err := ParsePrivate([]byte(dsa)); !errors.Is(err, ErrMalformed) {
 		t.Errorf("DSA: %v", err)
 	}
 }

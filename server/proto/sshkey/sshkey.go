@@ -25,6 +25,7 @@ const (
 	TypeECDSA384  = "ecdsa-sha2-nistp384"
 	TypeECDSA521  = "ecdsa-sha2-nistp521"
 	TypeRSA       = "ssh-rsa"
+	TypeDSA       = "ssh-dss"
 	TypeSKEd25519 = "sk-ssh-ed25519@openssh.com"
 	TypeSKECDSA   = "sk-ecdsa-sha2-nistp256@openssh.com"
 
@@ -86,8 +87,11 @@ var keyTypes = map[string]keyType{
 	TypeECDSA384:  {"ECDSA", parseECDSA},
 	TypeECDSA521:  {"ECDSA", parseECDSA},
 	TypeRSA:       {"RSA", parseRSA},
+	TypeDSA:       {"DSA", parseDSA},
 	TypeSKEd25519: {"ED25519-SK", parseSecurityKey},
 	TypeSKECDSA:   {"ECDSA-SK", parseSecurityKey},
+
+	TypeMLDSA44Ed25519: {"MLDSA44-ED25519", parseComposite},
 }
 
 // ParsePublic reads a public key blob. All of it must be the key, in the one

@@ -19,7 +19,10 @@ const certSuffix = "-cert-v01@openssh.com"
 // signature algorithms.
 func PlainType(name string) (string, bool) {
 	plain, ok := strings.CutSuffix(name, certSuffix)
-	if ok && strings.HasPrefix(plain, "sk-") {
+	if strings.Contains(plain, "@") {
+		return name, false // the type of a key, or none at all
+	}
+	if ok && (strings.HasPrefix(plain, "sk-") || plain+"@openssh.com" == TypeMLDSA44Ed25519) {
 		plain += "@openssh.com"
 	}
 	return plain, ok

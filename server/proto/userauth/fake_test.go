@@ -100,6 +100,11 @@ func (d *decider) KeySigned(algorithm string, blob, data, signature []byte) Verd
 	return d.verdict(right)
 }
 
+func (d *decider) Hostbased(q *HostbasedRequest) Verdict {
+	d.asked = append(d.asked, "hostbased "+q.Algorithm+"|"+q.Host+"|"+q.User)
+	return d.verdict(d.key != "" && string(q.Blob) == d.key && string(q.Signature) == "good" && !d.second)
+}
+
 func (d *decider) Failed(method string) { d.asked = append(d.asked, "failed "+method) }
 
 // str builds fields: strings and bools, and bytes as they are.

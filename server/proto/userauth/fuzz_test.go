@@ -20,6 +20,7 @@ func corpus() [][]byte {
 		request("alice", hostBound, false, "ssh-ed25519", "blob", string(fakeHostKey)),
 		request("alice", hostBound, true, "ssh-ed25519", "blob", string(fakeHostKey), "good"),
 		request("alice", hostBound, true, "ssh-ed25519", "blob", "other", "good"),
+		request("alice", "hostbased", "ssh-ed25519", "blob", "host.", "bob", "good"), request("alice", "hostbased", "ssh-ed25519", "blob", "host.", "bob", "bad"),
 		{msg.UserauthSuccess}, {msg.UserauthInfoResponse, 0, 0, 0, 0}, {msg.ChannelOpen}, {},
 		interactiveRequest(""), interactiveRequest("none,of,these"), response("right"), response("wrong"), response("right", "right"),
 	}
@@ -31,7 +32,7 @@ func check(t *testing.T, d *decider, packets [][]byte) {
 	t.Helper()
 	s := &script{in: packets}
 	if d.methods == nil {
-		d.methods = []string{"publickey", "password", "keyboard-interactive"}
+		d.methods = []string{"publickey", "password", "keyboard-interactive", "hostbased"}
 	}
 	r, err := Serve(s, d, &Config{MaxAuthTries: func() int { return 4 }})
 	sent := bytes.Count(s.numbers(), []byte{msg.UserauthSuccess})

@@ -25,6 +25,7 @@ var methods = []method{
 	{name: "publickey", alias: hostBound, request: (*server).publicKey},
 	{name: "password", request: (*server).password},
 	{name: "keyboard-interactive", request: (*server).interactive, answer: (*server).interactiveAnswer},
+	{name: "hostbased", request: (*server).hostbased},
 }
 
 // hostBound is publickey with the server's host key in the signed data

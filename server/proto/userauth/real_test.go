@@ -63,6 +63,8 @@ func (c *checker) Methods() []string {
 func (*checker) None() userauth.Verdict { return userauth.Verdict{} }
 func (*checker) Failed(string)          {}
 
+func (*checker) Hostbased(*userauth.HostbasedRequest) userauth.Verdict { return userauth.Verdict{} }
+
 func (c *checker) Password(p []byte) userauth.Verdict {
 	return userauth.Verdict{OK: c.password != "" && string(p) == c.password}
 }

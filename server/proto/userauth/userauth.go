@@ -54,6 +54,8 @@ type Decider interface {
 	KeyAcceptable(algorithm string, blob []byte) bool
 	// KeySigned verifies the signature over data (RFC 4252 section 7) and decides.
 	KeySigned(algorithm string, blob, data, signature []byte) Verdict
+	// Hostbased verifies the signature of the client's host and decides.
+	Hostbased(q *HostbasedRequest) Verdict
 	// Failed is told of each try that failed without the Decider being asked,
 	// so that it can count: a method that may not be tried, or that this server lacks.
 	Failed(method string)
