@@ -15,14 +15,14 @@ var timeoutNames = map[string]string{
 	"tun@openssh.com":        "tun-connection",
 }
 
-// timeoutOf is how long a channel of a type may be idle; 0: for ever. The first that
-// matches counts.
-func timeoutOf(list []ipc.ChannelTimeout, kind string) time.Duration {
+// timeoutOf is how long a channel may be idle; 0: for ever. The first entry counts that
+// matches its type or its use ("session:command").
+func timeoutOf(list []ipc.ChannelTimeout, kind, use string) time.Duration {
 	if name, ok := timeoutNames[kind]; ok {
 		kind = name
 	}
 	for _, t := range list {
-		if config.MatchPattern(kind, t.Type) {
+		if config.MatchPattern(kind, t.Type) || config.MatchPattern(use, t.Type) {
 			return t.Timeout
 		}
 	}
@@ -93,7 +93,7 @@ func (w *useWatch) check(c *served, now time.Time) bool {
 			w.any = now
 		}
 		seen[ch] = u
-		if t := timeoutOf(w.cfg.ChannelTimeouts, ch.Type()); t > 0 && now.Sub(u.at) >= t {
+		if t := timeoutOf(w.cfg.ChannelTimeouts, ch.Type(), ch.Use()); t > 0 && now.Sub(u.at) >= t {
 			w.close(ch)
 		}
 	}

@@ -15,12 +15,18 @@ func TestTimeoutOf(t *testing.T) {
 	for kind, want := range map[string]time.Duration{
 		"auth-agent@openssh.com": 1, "direct-tcpip": 0, "x11": 3, "tun@openssh.com": 3, "session": 3,
 	} {
-		if got := timeoutOf(list, kind); got != want {
+		if got := timeoutOf(list, kind, kind); got != want {
 			t.Errorf("%s: %v, want %v", kind, got, want)
 		}
 	}
-	if got := timeoutOf(nil, "session"); got != 0 {
+	if got := timeoutOf(nil, "session", "session"); got != 0 {
 		t.Errorf("without a list: %v", got)
+	}
+	uses := []ipc.ChannelTimeout{{Type: "session:command", Timeout: 1}, {Type: "session:subsystem:s*", Timeout: 2}, {Type: "session", Timeout: 3}}
+	for use, want := range map[string]time.Duration{"session:command": 1, "session:subsystem:sftp": 2, "session:subsystem:x": 3, "session": 3} {
+		if got := timeoutOf(uses, "session", use); got != want {
+			t.Errorf("%s: %v, want %v", use, got, want)
+		}
 	}
 	if got := globalTimeout(list); got != 4 {
 		t.Errorf("global: %v", got)

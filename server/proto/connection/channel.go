@@ -87,6 +87,7 @@ func (r *Request) Reply(ok bool) {
 type Channel struct {
 	mux      *Mux
 	kind     string
+	use      atomic.Pointer[string]
 	id       uint32
 	peerID   uint32
 	handler  ChannelHandler
@@ -134,6 +135,17 @@ func (c *Channel) ID() uint32 { return c.id }
 
 // Type returns the channel type.
 func (c *Channel) Type() string { return c.kind }
+
+// SetUse says what the channel is used for, by a longer name than its type's.
+func (c *Channel) SetUse(name string) { c.use.Store(&name) }
+
+// Use returns what SetUse said, else the type.
+func (c *Channel) Use() string {
+	if name := c.use.Load(); name != nil {
+		return *name
+	}
+	return c.kind
+}
 
 // Done is closed when the channel is closed on both sides or the connection is gone.
 func (c *Channel) Done() <-chan struct{} { return c.done }

@@ -22,6 +22,7 @@ type Channel interface {
 	CloseWrite() error
 	SendRequest(name string, wantReply bool, payload []byte) (bool, error)
 	SetInteractive(bool)
+	SetUse(name string)
 	Close() error
 }
 

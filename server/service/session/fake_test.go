@@ -159,6 +159,8 @@ func (c *fakeChannel) SendRequest(name string, wantReply bool, payload []byte) (
 	return true, nil
 }
 
+func (c *fakeChannel) SetUse(string) {}
+
 func (c *fakeChannel) SetInteractive(yes bool) {
 	c.mu.Lock()
 	c.interact = yes

@@ -63,6 +63,17 @@ func (x *session) request(name string, payload []byte) (ok bool, then func()) {
 	return false, nil
 }
 
+// useOf is ChannelTimeout's name of what a client asked for, whatever is forced.
+func useOf(k kind, text string) string {
+	switch k {
+	case kindShell:
+		return "session:shell"
+	case kindSubsystem:
+		return "session:subsystem:" + text
+	}
+	return "session:command"
+}
+
 // start begins what the session is for.
 func (x *session) start(k kind, text string) (bool, func()) {
 	pl, err := x.server.policy.plan(k, text)
@@ -79,6 +90,7 @@ func (x *session) start(k kind, text string) (bool, func()) {
 	if gone {
 		return false, nil
 	}
+	x.ch.SetUse(useOf(k, text))
 	p := x.server.policy
 	on := ""
 	if term != nil {

@@ -26,6 +26,7 @@ func (c *fakeChannel) ExtendedReadFrom(io.Reader) (int64, error)      { return 0
 func (c *fakeChannel) CloseWrite() error                              { return nil }
 func (c *fakeChannel) SendRequest(string, bool, []byte) (bool, error) { return true, nil }
 func (c *fakeChannel) SetInteractive(bool)                            {}
+func (c *fakeChannel) SetUse(string)                                  {}
 func (c *fakeChannel) Close() error                                   { panic("not its own to close") }
 
 // TestBuiltin runs internal-sftp as a session does.
