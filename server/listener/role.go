@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,9 +71,22 @@ type role struct {
 // starter starts this program under other arguments.
 type starter func(argv []string, attr *syscall.ProcAttr) (pid int, err error)
 
-// asRoot starts a process that gives up root's rights by itself, first of all.
-func asRoot(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
-	return syscall.ForkExec("/proc/self/exe", argv, attr)
+// asLogin starts a process that gives up root's rights by itself, first of all. For the
+// kernel's audit, and for last(1), it and what it starts is a login of the user: only a
+// thread can say so of itself, so this one is made for it and ends with it.
+func asLogin(uid uint32) starter {
+	return func(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			// Kernels without audit do not have the file.
+			_ = os.WriteFile("/proc/thread-self/loginuid", strconv.AppendUint(nil, uint64(uid), 10), 0)
+			pid, err = syscall.ForkExec("/proc/self/exe", argv, attr)
+		}()
+		<-done
+		return pid, err
+	}
 }
 
 // spawn starts a role's process. Its link is served at once.

@@ -281,7 +281,7 @@ func (s *server) unreserve(a *accountRole) {
 
 // startAccount starts the process of a user.
 func (s *server) startAccount(g *ipc.Grant) (*role, error) {
-	r, err := s.spawn(monitor.Account, AccountName, "account "+g.Account.Name, asRoot)
+	r, err := s.spawn(monitor.Account, AccountName, "account "+g.Account.Name, asLogin(g.Account.UID))
 	if err != nil {
 		return nil, err
 	}
