@@ -11,10 +11,14 @@ import (
 	"nano_ssh_server/server/sandbox"
 )
 
+// speed is the process's.
+var speed *pace
+
 func main() {
+	speed = newPace(os.Getenv("GOMAXPROCS"))
 	name := filepath.Base(os.Args[0])
 	if run := roles[name]; run != nil {
 		os.Exit(run(os.Args))
 	}
-	os.Exit(listener.Run(os.Args, serve, sandbox.Title))
+	os.Exit(listener.Run(os.Args, serve, sandbox.Title, speed.set))
 }

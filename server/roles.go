@@ -41,14 +41,14 @@ func inherited(run func(*ipc.Link) error) int {
 func runGate([]string) int {
 	sandbox.Title("sshd: [gate]")
 	return inherited(func(link *ipc.Link) error {
-		return gate.Run(&gate.Process{Link: link, Confine: confine, Random: sodium.Random})
+		return gate.Run(&gate.Process{Link: link, Confine: confine, Load: speed.set, Random: sodium.Random})
 	})
 }
 
 func runAccount([]string) int {
 	sandbox.Title("sshd: [account]")
 	return inherited(func(link *ipc.Link) error {
-		return account.Run(&account.Process{Link: link, Become: become, Title: sandbox.Title, Random: sodium.Random})
+		return account.Run(&account.Process{Link: link, Become: become, Title: sandbox.Title, Load: speed.set, Random: sodium.Random})
 	})
 }
 

@@ -21,6 +21,7 @@ type Process struct {
 	// Become gives the process exactly the user's rights.
 	Become func(*ipc.Identity) error
 	Title  func(string) // what ps(1) shows
+	Load   func(connections int)
 	Random func([]byte)
 }
 
@@ -116,6 +117,7 @@ func (p *process) title(n int) {
 	if n == 1 {
 		plural = ""
 	}
+	p.Load(n)
 	p.Title(fmt.Sprintf("sshd: %s [%d session%s]", p.name, n, plural))
 }
 

@@ -15,6 +15,7 @@ type Process struct {
 	Link *ipc.Link
 	// Confine gives up all rights, and returns what could not be given up.
 	Confine func(*ipc.Confinement) (missing []string, err error)
+	Load    func(connections int)
 	Random  func([]byte)
 }
 
@@ -99,6 +100,7 @@ func (p *process) connect(f *ipc.Frame) {
 	}
 	p.mu.Lock()
 	p.streams[f.Connection] = stream
+	p.Load(len(p.streams))
 	p.mu.Unlock()
 	r := newRemote(p.Link, f.Connection, p.settings, &place)
 	go p.serve(stream, r)
@@ -110,6 +112,7 @@ func (p *process) serve(stream *ipc.Stream, r *remote) {
 	state, err := Authenticate(stream, cfg)
 	p.mu.Lock()
 	delete(p.streams, r.id)
+	p.Load(len(p.streams))
 	p.mu.Unlock()
 	if err != nil {
 		_ = stream.Close()

@@ -56,6 +56,7 @@ func (s *server) begin(fds []int, peer monitor.Peer, leave func()) *connection {
 		c.grace = time.AfterFunc(d, c.expire)
 	}
 	s.live.Add(1)
+	s.setLoad(int(s.served.Add(1)))
 	return c
 }
 
@@ -128,6 +129,7 @@ func (c *connection) finish() {
 	}
 	close(c.done)
 	c.s.live.Done()
+	c.s.setLoad(int(c.s.served.Add(-1)))
 }
 
 // penalise counts the end of a connection that did not log in against its source.

@@ -158,6 +158,7 @@ func (r *role) forget() {
 	r.mu.Unlock()
 	for range conns {
 		r.s.live.Done()
+		r.s.served.Add(-1)
 	}
 	go func() {
 		_, _ = syscall.Wait4(r.pid, nil, 0, nil)
@@ -167,7 +168,7 @@ func (r *role) forget() {
 
 // Keep is the whole keeper, started with a command line. It returns the exit status.
 func Keep(args []string, title func(string)) int {
-	s := &server{setTitle: title, syslog: -1, separate: true}
+	s := &server{setTitle: title, setLoad: func(int) {}, syslog: -1, separate: true}
 	if err := s.keep(args); err != nil {
 		if s.log == nil {
 			s.log = log.New(log.NewWriter(os.Stderr), log.Info)

@@ -76,6 +76,8 @@ type server struct {
 	sources   *source.Table
 	startups  startups
 	setTitle  func(string)
+	setLoad   func(connections int)
+	served    atomic.Int32 // connections there are
 	throttle  throttle
 	log       *log.Logger
 

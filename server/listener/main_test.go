@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(asServer); name != "" {
 		args := append([]string{name}, os.Args[1:]...)
 		os.Args[0] = name
-		os.Exit(Run(args, talk, func(string) {}))
+		os.Exit(Run(args, talk, func(string) {}, func(int) {}))
 	}
 	os.Exit(m.Run())
 }

@@ -45,9 +45,10 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.text }
 
-// Run is the whole server, started with a command line. It returns the exit status.
-func Run(args []string, serve Serve, title func(string)) int {
-	s := &server{serve: serve, name: filepath.Base(args[0]), setTitle: title}
+// Run is the whole server, started with a command line. title shows what ps(1) is to
+// say, load is told how many connections there are. It returns the exit status.
+func Run(args []string, serve Serve, title func(string), load func(connections int)) int {
+	s := &server{serve: serve, name: filepath.Base(args[0]), setTitle: title, setLoad: load}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer s.cancel()
 	s.args = args[1:]

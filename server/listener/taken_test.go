@@ -70,7 +70,7 @@ func newCaptive(t *testing.T, kind monitor.Role) *captive {
 		Log: log.New(&c.lines, log.Info), OneTime: once, OneTimeAccount: account,
 	}
 	shared.Keys.Add(key)
-	c.s = &server{log: shared.Log, opts: &options{}, separate: true, setTitle: func(string) {}}
+	c.s = &server{log: shared.Log, opts: &options{}, separate: true, setTitle: func(string) {}, setLoad: func(int) {}}
 	c.s.sources = source.New(source.ConfigOf(file), shared.Log)
 	c.s.settings.Store(&settings{file: file, base: file.Base(), shared: shared})
 	near, far, err := ipc.Pair()
