@@ -123,6 +123,7 @@ func mountAll() error {
 	if err := syscall.Mount("tmpfs", base, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mount %s: %w", base, err)
 	}
+	ownEtc(filepath.Join(base, "layer"))
 	if err := makeAccounts(filepath.Join(base, "etc")); err != nil {
 		return err
 	}

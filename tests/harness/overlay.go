@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -19,8 +20,28 @@ func overlay(file, target, lines string, mode os.FileMode) error {
 	return cover(file, target, append(old, lines...), mode)
 }
 
-// cover writes file and mounts it over target.
+// etcIsOurs says that /etc is one of this namespace's own.
+var etcIsOurs bool
+
+// ownEtc puts a layer over /etc that takes what is written there, if the kernel can. A
+// file that is mounted over another one is gone when somebody outside replaces that one,
+// as useradd(8) does; a layer stays.
+func ownEtc(dir string) {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	if os.MkdirAll(upper, 0o755) != nil || os.MkdirAll(work, 0o755) != nil {
+		return
+	}
+	etcIsOurs = syscall.Mount("overlay", "/etc", "overlay", 0, "lowerdir=/etc,upperdir="+upper+",workdir="+work) == nil
+}
+
+// cover writes file and mounts it over target, or writes target where that is ours.
 func cover(file, target string, text []byte, mode os.FileMode) error {
+	if etcIsOurs {
+		if err := os.Remove(target); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		return os.WriteFile(target, text, mode)
+	}
 	if err := os.WriteFile(file, text, mode); err != nil {
 		return err
 	}
