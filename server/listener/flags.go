@@ -16,6 +16,7 @@ type options struct {
 	test        bool // -t
 	dump        bool // -T
 	dumpPlain   bool // -G
+	origins     bool // -S: with -T and -G, our own
 	version     bool
 	configFile  string
 	logFile     string
@@ -33,7 +34,7 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-const usage = `usage: %s [-46DdeGiqTtV] [-C connection_spec] [-c host_cert_file]
+const usage = `usage: %s [-46DdeGiqSTtV] [-C connection_spec] [-c host_cert_file]
             [-E log_file] [-f config_file] [-g login_grace_time]
             [-h host_key_file] [-o option] [-p port] [-u len]
 `
@@ -97,6 +98,8 @@ func (o *options) setSwitch(flag byte) bool {
 	case 'q':
 		o.quiet = true
 	case 'r', 'R': // OpenSSH's own re-execution: nothing here needs to be told
+	case 'S':
+		o.origins = true
 	case 'T':
 		o.dump = true
 	case 't':

@@ -393,7 +393,7 @@ func (s *server) faults(err error) error {
 }
 
 func (s *server) dump(file *config.File) error {
-	c := file.Base()
+	c, origin := file.Base(), file.Origin
 	if len(s.opts.specs) > 0 || s.opts.dump {
 		info := config.NewTestInfo()
 		for _, spec := range s.opts.specs {
@@ -402,11 +402,14 @@ func (s *server) dump(file *config.File) error {
 			}
 		}
 		var err error
-		if c, err = file.Resolve(info); err != nil {
+		if c, origin, err = file.ResolveOrigins(info); err != nil {
 			return err
 		}
 	}
-	return config.Dump(os.Stdout, c)
+	if !s.opts.origins {
+		origin = nil
+	}
+	return config.DumpOrigins(os.Stdout, c, origin)
 }
 
 // prepareAccess says who may log in to a server that an ordinary user started:

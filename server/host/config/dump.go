@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +14,12 @@ import (
 // case, in sshd's order. Load accepts the output and gives the same Config.
 // Host names of ListenAddress are looked up; one without an address stays as
 // it is.
-func Dump(w io.Writer, c *Config) error {
+func Dump(w io.Writer, c *Config) error { return DumpOrigins(w, c, nil) }
+
+// DumpOrigins is Dump with a comment before the lines of each keyword that says where
+// its value comes from, unless origin is nil. It is not behind them: sshd takes commands
+// to the very end of the line.
+func DumpOrigins(w io.Writer, c *Config, origin func(keyword string) string) error {
 	d := &dumper{}
 	for i := range table {
 		k := &table[i]
@@ -21,10 +27,28 @@ func Dump(w io.Writer, c *Config) error {
 			continue
 		}
 		d.name = strings.ToLower(k.name)
+		begin := d.Len()
 		k.dump(d, c)
+		if origin != nil {
+			d.comment(begin, origin(k.name))
+		}
 	}
 	_, err := w.Write(d.Bytes())
 	return err
+}
+
+// comment puts where a value comes from before the lines since begin.
+func (d *dumper) comment(begin int, origin string) {
+	if origin == "" {
+		origin = "default"
+	}
+	lines := bytes.Clone(d.Bytes()[begin:])
+	if len(lines) == 0 {
+		return
+	}
+	d.Truncate(begin)
+	d.WriteString("# " + origin + "\n")
+	d.Write(lines)
 }
 
 // ListenAddr is one address to listen on.

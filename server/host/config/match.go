@@ -279,7 +279,25 @@ func (c *condition) holds(m *MatchInfo) bool {
 // blocks that hold replace the global ones; of several values for one keyword
 // the first counts, lists grow.
 func (f *File) Resolve(m *MatchInfo) (*Config, error) {
+	c, _, err := f.resolve(m)
+	return c, err
+}
+
+// ResolveOrigins is Resolve, and says with it where the value of a keyword was given, or
+// began to be, as FILE:LINE; "" for a default.
+func (f *File) ResolveOrigins(m *MatchInfo) (c *Config, origin func(keyword string) string, err error) {
+	c, places, err := f.resolve(m)
+	return c, func(keyword string) string {
+		if row := lookup(strings.ToLower(keyword)); row != nil && places[row.key] != "" {
+			return places[row.key]
+		}
+		return f.Origin(keyword)
+	}, err
+}
+
+func (f *File) resolve(m *MatchInfo) (*Config, map[*keyword]string, error) {
 	c := f.base
+	places := map[*keyword]string{}
 	set := map[*keyword]bool{}
 	var last *condition
 	holds := false
@@ -294,14 +312,17 @@ func (f *File) Resolve(m *MatchInfo) (*Config, error) {
 		if e.key.clear != nil && !set[e.key] {
 			e.key.clear(&c)
 		}
+		if !set[e.key] {
+			places[e.key] = fmt.Sprintf("%s:%d", e.line.file, e.line.number)
+		}
 		set[e.key] = true
 		l := e.line
 		if err := e.key.set(&l, &c); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	c.Subsystem = mergeSubsystems(c.Subsystem, f.base.Subsystem)
-	return &c, nil
+	return &c, places, nil
 }
 
 // mergeSubsystems adds to a Match block's subsystems the global ones of other names.
