@@ -158,9 +158,15 @@ func (p *roles) idle(r *role) {
 func (p *roles) idleGate(r *role) {
 	p.gating.Lock()
 	defer p.gating.Unlock()
-	if r.load() == 0 && (!slices.Contains(p.gates, r) || r.worn()) {
-		r.dismiss()
+	i := slices.Index(p.gates, r)
+	// One gate stays at rest.
+	if r.load() > 0 || i >= 0 && len(p.gates) == 1 && !r.worn() {
+		return
 	}
+	if i >= 0 {
+		p.gates = slices.Delete(p.gates, i, i+1)
+	}
+	r.dismiss()
 }
 
 // linger lets an account's process end some time after its last connection. The
