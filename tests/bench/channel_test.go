@@ -24,13 +24,18 @@ type memoryClient struct {
 	ready  chan uint32 // the server's number of the channel, once it is open
 	window atomic.Int64
 	opened chan struct{} // something was added to a window that was empty
+
+	reclaim func()
 }
 
 func newMemoryClient() *memoryClient {
 	return &memoryClient{in: make(chan []byte), end: make(chan struct{}), ready: make(chan uint32, 1), opened: make(chan struct{}, 1)}
 }
 
+func (m *memoryClient) OnReclaim(f func()) { m.reclaim = f }
+
 func (m *memoryClient) Receive() ([]byte, error) {
+	m.reclaim()
 	select {
 	case p := <-m.in:
 		return p, nil

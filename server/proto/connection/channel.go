@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"encoding/binary"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -12,18 +11,9 @@ import (
 )
 
 const (
-	// initialWindow is what the client may send before its data is consumed, in
-	// bytes: OpenSSH's figure for sessions, so that uploads over long paths are
-	// not slower here. It bounds what an unread channel pins.
-	initialWindow = 2 << 20
 	// maxData bounds the data of one packet in either direction, in bytes:
 	// OpenSSH's figure; what a peer may send is 32 KiB and the header.
 	maxData = 32 << 10
-	// adjustAt is after how many consumed bytes the window is opened again: seldom
-	// enough to cost nothing, often enough that the client never runs dry.
-	adjustAt = initialWindow / 4
-	// maxWindow is the largest window there can be (RFC 4254 section 5.2).
-	maxWindow = 1<<32 - 1
 	// dataHeader is message number, channel and length, in bytes; extended data
 	// has four more.
 	dataHeader = 9
@@ -109,15 +99,16 @@ type Channel struct {
 	replies     []chan bool // requests of ours, in the order they were sent
 	// Receiving.
 	data     chunks
-	window   uint64 // what the client may still send
-	consumed uint64 // not yet given back by an adjustment
+	taker    Taker // takes data as it comes, while WriteTo has none in hand
+	taking   bool  // taker is at it: nobody else may read
+	window   recvWindow
 	gotEOF   bool
 	gotClose bool
 	notified bool
 }
 
 func newChannel(m *Mux, kind string) *Channel {
-	c := &Channel{mux: m, kind: kind, window: initialWindow, done: make(chan struct{})}
+	c := &Channel{mux: m, kind: kind, window: recvWindow{open: initialWindow}, done: make(chan struct{})}
 	c.cond.L = &c.mu
 	return c
 }
@@ -215,10 +206,12 @@ func (c *Channel) takeWindow(n int, err error) error {
 		return errProtocol("malformed channel data")
 	case c.gotEOF || c.gotClose:
 		return errProtocol("data after EOF on channel %d", c.id)
-	case uint64(n) > c.window:
-		return errProtocol("channel %d: %d bytes beyond window of %d", c.id, n, c.window)
+	case uint64(n) > c.window.open:
+		return errProtocol("channel %d: %d bytes beyond window of %d", c.id, n, c.window.open)
 	}
-	c.window -= uint64(n)
+	if c.window.take(n) && c.data.size == 0 {
+		c.window.grow(&c.mux.grown)
+	}
 	c.moved.Add(1)
 	return nil
 }
@@ -226,6 +219,11 @@ func (c *Channel) takeWindow(n int, err error) error {
 func (c *Channel) onData(data []byte, err error) error {
 	if err := c.takeWindow(len(data), err); err != nil {
 		return err
+	}
+	m := c.mux
+	if m.fresh != c || len(m.lent) == maxLent {
+		m.deliver()
+		m.fresh = c
 	}
 	c.mu.Lock()
 	if c.state == stateClosed {
@@ -238,10 +236,54 @@ func (c *Channel) onData(data []byte, err error) error {
 		c.consume(len(data))
 		return nil
 	}
-	c.data.push(data)
-	c.cond.Broadcast()
+	lend := c.taker != nil && c.data.size == 0
+	if !lend {
+		c.data.push(data)
+	}
 	c.mu.Unlock()
+	if lend {
+		m.lent = append(m.lent, data)
+	}
 	return nil
+}
+
+// deliver has the taker take the lent data, queues what it leaves, and wakes the reader.
+func (c *Channel) deliver(lent [][]byte) {
+	c.mu.Lock()
+	t := c.taker
+	c.taking = t != nil && len(lent) > 0 && c.state != stateClosed
+	taking := c.taking
+	c.mu.Unlock()
+	taken := 0
+	if taking {
+		taken = t.Take(lent)
+	}
+	c.mu.Lock()
+	c.taking = false
+	if c.state != stateClosed {
+		left := taken
+		for _, piece := range lent {
+			n := min(left, len(piece))
+			left -= n
+			c.data.push(piece[n:])
+		}
+	}
+	if c.data.size > 0 || c.gotEOF {
+		c.cond.Broadcast()
+	}
+	c.mu.Unlock()
+	if taken > 0 {
+		c.consume(taken)
+	}
+}
+
+// Taker is a writer that can take data without waiting.
+type Taker interface {
+	io.Writer
+	// Take writes what it can without waiting and returns how many bytes of the
+	// pieces, one after the other, that was. It keeps none of them. An error is for the
+	// next Write to find again. It is called by the goroutine of Serve.
+	Take(pieces [][]byte) int
 }
 
 func (c *Channel) onWindowAdjust(r *wire.Reader) error {
@@ -347,6 +389,7 @@ func (c *Channel) gone() {
 		close(reply)
 	}
 	c.replies = nil
+	c.window.release(&c.mux.grown)
 	c.cond.Broadcast()
 	close(c.done)
 	accepted := c.handler != nil
@@ -371,7 +414,7 @@ func (c *Channel) notifyClosed() {
 // when the channel is gone.
 func (c *Channel) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	for c.data.size == 0 && !c.gotEOF {
+	for c.taking || c.data.size == 0 && !c.gotEOF {
 		c.cond.Wait()
 	}
 	n := c.data.read(p)
@@ -383,14 +426,18 @@ func (c *Channel) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo copies the client's data to w until its EOF. The window follows what w took.
+// WriteTo copies the client's data to w, which may be a Taker, until its EOF. The
+// window follows what w took. The number that it returns is of what was written here.
 func (c *Channel) WriteTo(w io.Writer) (int64, error) {
 	var total int64
+	taker, _ := w.(Taker)
 	for {
 		c.mu.Lock()
-		for c.data.size == 0 && !c.gotEOF {
+		for c.taking || c.data.size == 0 && !c.gotEOF {
+			c.taker = taker
 			c.cond.Wait()
 		}
+		c.taker = nil
 		chunk := c.data.pop()
 		c.mu.Unlock()
 		if chunk == nil {
@@ -404,23 +451,4 @@ func (c *Channel) WriteTo(w io.Writer) (int64, error) {
 			return total, err
 		}
 	}
-}
-
-// consume opens the window by what a service took, seldom and in large steps.
-func (c *Channel) consume(n int) {
-	c.mu.Lock()
-	c.consumed += uint64(n)
-	if c.consumed < adjustAt || c.gotEOF || c.state == stateClosed {
-		c.mu.Unlock()
-		return
-	}
-	grant := c.consumed
-	c.consumed = 0
-	c.window += grant
-	c.mu.Unlock()
-	var b [dataHeader]byte
-	b[0] = msg.ChannelWindowAdjust
-	binary.BigEndian.PutUint32(b[1:], c.peerID)
-	binary.BigEndian.PutUint32(b[5:], uint32(grant))
-	_ = c.queue(b[:], transport.Control)
 }

@@ -23,21 +23,36 @@ import (
 // client, what the server sends comes out of sent, in order.
 type fake struct {
 	in   chan []byte
+	many chan [][]byte // packets that are there at once
+	rest [][]byte      // of those
 	mu   sync.Mutex
 	sent [][]byte
 	once sync.Once
 	end  chan struct{}
+
+	reclaim func()
 }
 
-func newFake() *fake { return &fake{in: make(chan []byte), end: make(chan struct{})} }
+func newFake() *fake {
+	return &fake{in: make(chan []byte), many: make(chan [][]byte), end: make(chan struct{})}
+}
+
+func (f *fake) OnReclaim(r func()) { f.reclaim = r }
 
 func (f *fake) Receive() ([]byte, error) {
-	select {
-	case b := <-f.in:
-		return b, nil
-	case <-f.end:
-		return nil, io.EOF
+	if len(f.rest) == 0 {
+		f.reclaim()
+		select {
+		case b := <-f.in:
+			f.rest = append(f.rest, b)
+		case f.rest = <-f.many:
+		case <-f.end:
+			return nil, io.EOF
+		}
 	}
+	b := f.rest[0]
+	f.rest = f.rest[1:]
+	return b, nil
 }
 
 func (f *fake) Send(b []byte) error {

@@ -38,6 +38,7 @@ const (
 // Transport is what the connection protocol needs of transport.Conn.
 type Transport interface {
 	Receive() ([]byte, error)
+	OnReclaim(f func())
 	Send(payload []byte) error
 	SendPacket(p *transport.Packet, class transport.Class) error
 	QueuePacket(p *transport.Packet, class transport.Class) error
@@ -66,6 +67,12 @@ type Mux struct {
 	t        Transport
 	cfg      *Config
 	received atomic.Uint64
+	grown    atomic.Int64 // of the channels' windows: recvWindow
+
+	// Serve's own: the channel that got data of which its consumer does not know yet,
+	// and data of it that lies where the transport decrypted it.
+	fresh *Channel
+	lent  [][]byte
 
 	mu       sync.Mutex
 	channels []*Channel // index: our number; nil: free
@@ -115,6 +122,7 @@ func (m *Mux) Channels() []*Channel {
 // Serve reads packets until the connection ends and returns why. All channels
 // are closed then.
 func (m *Mux) Serve() error {
+	m.t.OnReclaim(m.deliver)
 	for {
 		payload, err := m.t.Receive()
 		m.received.Add(1)
@@ -122,10 +130,29 @@ func (m *Mux) Serve() error {
 			err = m.dispatch(payload)
 		}
 		if err != nil {
+			m.deliver()
 			m.end(err)
 			return err
 		}
 	}
+}
+
+// maxLent is how many packets a consumer gets at once: as many full ones as the
+// transport reads at once, and their pieces.
+const maxLent = 16
+
+// deliver passes on the data that came since the last call. Several packets of one
+// channel are one step for its consumer, and one that takes them at once (Taker) has
+// them from where they were decrypted: of a stream of 1 GB through a forward this saves
+// a third of the process's time.
+func (m *Mux) deliver() {
+	c := m.fresh
+	if c == nil {
+		return
+	}
+	c.deliver(m.lent)
+	clear(m.lent)
+	m.fresh, m.lent = nil, m.lent[:0]
 }
 
 func errProtocol(format string, args ...any) error {
@@ -153,6 +180,9 @@ func (m *Mux) dispatch(payload []byte) error {
 		return errProtocol("malformed %s", msg.Name(payload[0]))
 	}
 	c := m.channel(id)
+	if c == m.fresh && payload[0] != msg.ChannelData {
+		m.deliver() // what follows data comes after it
+	}
 	if c == nil {
 		return errProtocol("%s packet referred to nonexistent channel %d", msg.Name(payload[0]), id)
 	}

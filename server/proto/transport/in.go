@@ -28,6 +28,7 @@ var errLineTooLong = errors.New("line too long")
 // inbound is the receiving half. Only the goroutine of Receive uses it.
 type inbound struct {
 	stream  io.Reader
+	reclaim func() // of OnReclaim
 	buf     []byte // buf[r:w] is unread
 	r, w    int
 	small   int // reads in a row that a small buffer would have served
@@ -40,6 +41,7 @@ type inbound struct {
 
 func (in *inbound) init(stream io.Reader) {
 	in.stream = stream
+	in.reclaim = func() {}
 	in.cipher = cipher.Plain()
 }
 
@@ -49,6 +51,7 @@ func (in *inbound) fill(n int) error {
 	if in.w-in.r >= n {
 		return nil
 	}
+	in.reclaim()
 	in.makeRoom(n)
 	for in.w-in.r < n {
 		k, err := in.stream.Read(in.buf[in.w:])
@@ -114,7 +117,7 @@ func (in *inbound) readLine(limit int) ([]byte, error) {
 }
 
 // readPacket returns the payload of the next packet, decrypted in place: it is
-// valid until the next call (RFC 4253 section 6).
+// valid until reclaim is called (RFC 4253 section 6).
 func (in *inbound) readPacket() ([]byte, error) {
 	first := in.cipher.FirstBytes()
 	if err := in.fill(first); err != nil {
@@ -150,6 +153,7 @@ func (in *inbound) readPacket() ([]byte, error) {
 	}
 	payload := packet[5 : 4+length-padding]
 	if in.inflate != nil {
+		in.reclaim()
 		if payload, err = in.inflate.packet(payload); err != nil {
 			return nil, &PeerError{Reason: msg.ReasonCompressionError, Text: "bad compressed data", Err: err}
 		}
@@ -167,6 +171,7 @@ func (in *inbound) discard(err error) {
 	if !errors.As(err, &d) {
 		return
 	}
+	in.reclaim()
 	left := d.N - (in.w - in.r)
 	for left > 0 {
 		n, err := in.stream.Read(in.buf[:min(left, len(in.buf))])

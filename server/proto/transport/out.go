@@ -329,11 +329,22 @@ func (o *outbound) newKeys(c cipher.Cipher, resetSeq bool) {
 // answers. During a key exchange it does not: enqueue bounds that time.
 func (o *outbound) waitForReader() error {
 	o.mu.Lock()
+	full := o.full()
+	o.mu.Unlock()
+	if full {
+		o.conn.in.reclaim()
+	}
+	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.err == nil && !o.held && o.queue[Control].bytes+o.queue[Interactive].bytes+o.queue[Bulk].bytes > maxControl+2*maxQueued {
+	for o.full() {
 		o.changed.Wait()
 	}
 	return o.err
+}
+
+// full reports whether too much waits for the peer. The caller holds mu.
+func (o *outbound) full() bool {
+	return o.err == nil && !o.held && o.queue[Control].bytes+o.queue[Interactive].bytes+o.queue[Bulk].bytes > maxControl+2*maxQueued
 }
 
 // drain waits until nothing is queued that may be sent now, for at most d.

@@ -151,8 +151,14 @@ func (c *Conn) Handshake() error {
 	return nil
 }
 
-// Receive returns the next packet for the layer above; it is valid until the
-// next call. Key exchange, IGNORE, DEBUG, UNIMPLEMENTED, EXT_INFO and PING are
+// OnReclaim has f called, by the goroutine of Receive, before the memory of packets that
+// Receive returned is used for something else, and before Receive waits. So whoever has
+// several packets in hand can pass them on together. Call it before Receive; f must
+// not block.
+func (c *Conn) OnReclaim(f func()) { c.in.reclaim = f }
+
+// Receive returns the next packet for the layer above; it is valid until the function
+// given to OnReclaim is called, without one until the next call. Key exchange, IGNORE, DEBUG, UNIMPLEMENTED, EXT_INFO and PING are
 // handled inside. The error is io.EOF when the peer went without a word,
 // *DisconnectError when it said so, *PeerError for its offences (it has been
 // told), and whatever the stream returned otherwise.
@@ -184,6 +190,9 @@ func (c *Conn) step() ([]byte, error) {
 		}
 		reply := wire.AppendUint32([]byte{msg.Unimplemented}, c.in.seq-1)
 		return nil, c.Send(reply)
+	}
+	if number < msg.UserauthRequest {
+		c.in.reclaim() // a key exchange may take a while
 	}
 	switch {
 	case number == msg.KexInit:

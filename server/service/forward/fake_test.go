@@ -41,6 +41,8 @@ type pipe struct {
 	bytes  int
 	total  int // bytes that were ever put
 	closed bool
+
+	reclaim func()
 }
 
 const pipeBuffer = 256 << 10
@@ -98,9 +100,15 @@ type end struct{ in, out *pipe }
 
 func never() bool { return false }
 
-func (e end) Receive() ([]byte, error) { return e.in.get() }
-func (e end) Send(b []byte) error      { return e.out.put(b, false, never) }
-func (e end) Close() error             { e.in.close(); e.out.close(); return nil }
+func (e end) OnReclaim(f func()) { e.in.reclaim = f }
+
+func (e end) Receive() ([]byte, error) {
+	e.in.reclaim()
+	return e.in.get()
+}
+
+func (e end) Send(b []byte) error { return e.out.put(b, false, never) }
+func (e end) Close() error        { e.in.close(); e.out.close(); return nil }
 
 func (e end) SendPacket(p *transport.Packet, _ transport.Class) error  { return e.send(p, true) }
 func (e end) QueuePacket(p *transport.Packet, _ transport.Class) error { return e.send(p, false) }

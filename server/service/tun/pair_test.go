@@ -19,14 +19,18 @@ const patience = 20 * time.Second
 
 // end is one end of a transport in memory.
 type end struct {
-	mu     sync.Mutex
-	cond   sync.Cond
-	queue  [][]byte
-	closed bool
-	other  *end
+	mu      sync.Mutex
+	cond    sync.Cond
+	queue   [][]byte
+	closed  bool
+	other   *end
+	reclaim func()
 }
 
+func (e *end) OnReclaim(f func()) { e.reclaim = f }
+
 func (e *end) Receive() ([]byte, error) {
+	e.reclaim()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.queue) == 0 && !e.closed {

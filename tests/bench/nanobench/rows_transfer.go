@@ -43,7 +43,7 @@ func allRows() []row {
 	return append(rows,
 		row{name: "rekey", times: 2, about: "a download with new keys each 64 MiB, against one without",
 			metrics: []metric{{"wall", "ratio", false}, {"CPU", "ratio", false}}, measure: (*server).rekeying},
-		row{name: "link", about: "a session's output and input over 100 ms, 1 Gbit/s (network namespace, netem)", times: 2,
+		row{name: "link", about: "a session's output and input over 100 ms, 1 Gbit/s (netem, or a relay that delays)", times: 2,
 			metrics: []metric{{"down", "MB/s", true}, {"up", "MB/s", true}}, measure: (*server).link},
 		row{name: "size", about: "program files, with sftp-server", times: 1,
 			metrics: []metric{{"files", "KiB", false}}, measure: (*server).size})

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nano_ssh_server/server/host/sink"
 	"nano_ssh_server/server/proto/connection"
 )
 
@@ -39,7 +40,7 @@ func (l *link) attach(ch *connection.Channel) bool {
 // went, so that an error here does not end the other direction: the end of what it
 // sent will.
 func (l *link) deliver(ch *connection.Channel) {
-	if _, err := ch.WriteTo(l.local); err == nil {
+	if _, err := ch.WriteTo(sink.New(l.local)); err == nil {
 		_ = l.local.CloseWrite()
 	}
 	l.mu.Lock()
