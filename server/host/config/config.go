@@ -4,7 +4,9 @@
 // it may stand, its default and how it is dumped; parser, defaults, Match and
 // the dump of -T are loops over that table. Load reads a file once and reports
 // every broken line in sshd's own words; the result is kept in memory, and
-// Resolve applies the Match blocks for one connection.
+// Resolve applies the Match blocks for one connection. Those that look at what a
+// session is for go by SessionBlocks to the process that serves it, and ForSession
+// applies them there.
 //
 // The roles of the server read the fields of Config. The package never opens
 // the files that the configuration names, never resolves host names by itself

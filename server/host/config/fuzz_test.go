@@ -15,6 +15,7 @@ func FuzzParse(f *testing.F) {
 		f.Add("Match user x\n" + strings.ToLower(name) + "=" + sample)
 	}
 	f.Add("Match all\nPort 5\n\tMatch address 192.0.2.0/24,!::1 localport=22\nBanner 'x\\' y' # z\n\"Port\" = 7\r\n")
+	f.Add("AcceptEnv A\nMatch sessiontype exec\nForceCommand x\nAcceptEnv B\nMatch user x\nAcceptEnv C\nForceCommand y\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		lower := strings.ToLower(text)
 		if strings.Contains(lower, "include") || strings.Contains(lower, "listenaddress") {
@@ -30,6 +31,7 @@ func FuzzParse(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			wholly(t, file, *m, "exec", "x y")
 			var first, second bytes.Buffer
 			if err := Dump(&first, c); err != nil {
 				t.Fatal(err)

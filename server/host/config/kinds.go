@@ -13,7 +13,7 @@ import (
 // keyword is one row of the table.
 type keyword struct {
 	name  string // as sshd_config(5) writes it; the dump is in lower case
-	match bool   // may stand in a Match block
+	where scope  // it may stand
 	list  bool   // every line adds values; of other keywords the first line wins
 
 	// set takes the arguments from l, checks them and stores them in c.
@@ -27,10 +27,13 @@ type keyword struct {
 	dump func(d *dumper, c *Config)
 }
 
-// Where a keyword may stand.
+// scope is where a keyword may stand.
+type scope uint8
+
 const (
-	globalOnly = false
-	inMatch    = true
+	globalOnly scope = iota
+	inMatch          // also in a Match block
+	inSession        // even in one that looks at what a session is for
 )
 
 // dumper collects the lines of -T.
@@ -54,9 +57,9 @@ type choice[T comparable] struct {
 
 // named is a keyword whose value is one of a few names, in any case. The first
 // name of a value is the one that is dumped.
-func named[T comparable](name string, match bool, preset T, names []choice[T], field func(*Config) *T) keyword {
+func named[T comparable](name string, where scope, preset T, names []choice[T], field func(*Config) *T) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {
@@ -85,8 +88,8 @@ func named[T comparable](name string, match bool, preset T, names []choice[T], f
 var yesNo = []choice[bool]{{"yes", true}, {"no", false}}
 
 // onOff is a keyword of yes or no.
-func onOff(name string, match, preset bool, field func(*Config) *bool) keyword {
-	return named(name, match, preset, yesNo, field)
+func onOff(name string, where scope, preset bool, field func(*Config) *bool) keyword {
+	return named(name, where, preset, yesNo, field)
 }
 
 // parseInteger reads a number from 0 to 2^31-1; the error is the last word of
@@ -108,9 +111,9 @@ func parseInteger(s string) (int, string) {
 }
 
 // number is a keyword of one number from 0 to 2^31-1.
-func number(name string, match bool, preset int, field func(*Config) *int) keyword {
+func number(name string, where scope, preset int, field func(*Config) *int) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			n, wrong := parseInteger(l.next())
 			if wrong != "" {
@@ -125,9 +128,9 @@ func number(name string, match bool, preset int, field func(*Config) *int) keywo
 }
 
 // duration is a keyword of one time. If none is true, 0 is written `none`.
-func duration(name string, match bool, preset time.Duration, none bool, field func(*Config) *time.Duration) keyword {
+func duration(name string, where scope, preset time.Duration, none bool, field func(*Config) *time.Duration) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {
@@ -156,9 +159,9 @@ func duration(name string, match bool, preset time.Duration, none bool, field fu
 
 // word is a keyword of one word, stored as it is; "" and `none` are the same.
 // missing is the text for no argument, with %s for the keyword.
-func word(name string, match bool, missing string, field func(*Config) *string) keyword {
+func word(name string, where scope, missing string, field func(*Config) *string) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {
@@ -173,8 +176,8 @@ func word(name string, match bool, missing string, field func(*Config) *string) 
 }
 
 // file is a keyword of one file name, made absolute.
-func file(name string, match bool, preset func(*Profile) string, field func(*Config) *string) keyword {
-	k := word(name, match, "missing file name.", field)
+func file(name string, where scope, preset func(*Profile) string, field func(*Config) *string) keyword {
+	k := word(name, where, "missing file name.", field)
 	store := k.set
 	k.set = func(l *line, c *Config) error {
 		if err := store(l, c); err != nil || *field(c) == "" {
@@ -217,9 +220,9 @@ func files(name string, preset func(*Profile) []string, field func(*Config) *[]s
 
 // commandLine is a keyword whose value is the rest of the line as it stands,
 // comment characters and quotes included.
-func commandLine(name string, match, program bool, field func(*Config) *string) keyword {
+func commandLine(name string, where scope, program bool, field func(*Config) *string) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			text := l.remainder()
 			if program && !strings.HasPrefix(text, "/") && !strings.EqualFold(text, "none") {
@@ -243,9 +246,9 @@ func commandLine(name string, match, program bool, field func(*Config) *string) 
 }
 
 // words is a list keyword of any number of words; check looks at each.
-func words(name string, match bool, check func(l *line, word string) error, field func(*Config) *[]string) keyword {
+func words(name string, where scope, check func(l *line, word string) error, field func(*Config) *[]string) keyword {
 	return keyword{
-		name: name, match: match, list: true,
+		name: name, where: where, list: true,
 		set: func(l *line, c *Config) error {
 			for _, w := range l.rest() {
 				if err := check(l, w); err != nil {
@@ -267,9 +270,9 @@ func words(name string, match bool, check func(l *line, word string) error, fiel
 
 // oldKeyword is accepted and does nothing; word is `Deprecated` or
 // `Unsupported`, and empty for those that sshd accepts without a message.
-func oldKeyword(word, name string, match bool) keyword {
+func oldKeyword(word, name string, where scope) keyword {
 	return keyword{
-		name: name, match: match, list: true,
+		name: name, where: where, list: true,
 		set: func(l *line, _ *Config) error {
 			l.remainder()
 			if word != "" {

@@ -10,7 +10,7 @@ import (
 
 func channelTimeoutKeyword() keyword {
 	return keyword{
-		name: "ChannelTimeout", match: inMatch,
+		name: "ChannelTimeout", where: inMatch,
 		set: func(l *line, c *Config) error {
 			var list []ChannelTimeout
 			args := l.rest()
@@ -139,7 +139,7 @@ func netBlockKeyword() keyword {
 func qosKeyword() keyword {
 	preset := IPQoS{Interactive: 0xb8, Bulk: ServiceClassNone} // ef
 	return keyword{
-		name: "IPQoS", match: inMatch,
+		name: "IPQoS", where: inSession,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {
@@ -183,7 +183,7 @@ const minRekeyBytes = 16
 
 func rekeyKeyword() keyword {
 	return keyword{
-		name: "RekeyLimit", match: inMatch,
+		name: "RekeyLimit", where: inMatch,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {

@@ -11,9 +11,9 @@ import (
 // The keywords of lists that have a form of their own.
 
 // algorithms is a keyword of a list of algorithms.
-func algorithms(name string, match bool, family *algo.Family, field func(*Config) *[]string) keyword {
+func algorithms(name string, where scope, family *algo.Family, field func(*Config) *[]string) keyword {
 	return keyword{
-		name: name, match: match,
+		name: name, where: where,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" && family.Wildcards {
@@ -51,7 +51,7 @@ func unsupportedKex(list string) string {
 // oneLine is a keyword of any number of words of which one line counts.
 func oneLine(name string, check func(l *line, word string) error, field func(*Config) *[]string) keyword {
 	return keyword{
-		name: name, match: inMatch,
+		name: name, where: inMatch,
 		set: func(l *line, c *Config) error {
 			list := l.rest()
 			l.unset = len(list) == 0
@@ -158,6 +158,7 @@ func setEnvKeyword() keyword {
 		}
 		return nil
 	}, field)
+	k.where = inSession
 	store := k.set
 	k.set = func(l *line, c *Config) error {
 		if err := store(l, c); err != nil {

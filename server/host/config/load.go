@@ -268,8 +268,12 @@ func (ld *loader) line(name string, number int, text string, depth int) {
 	case matchKeyword:
 		ld.match(l)
 	default:
-		if !ld.global && !row.match {
+		switch {
+		case !ld.global && row.where == globalOnly:
 			ld.problem(l.errorf("Directive '%s' is not allowed within a Match block", keyword))
+			return
+		case ld.when.onSession() && row.where != inSession:
+			ld.problem(l.errorf("Directive '%s' is not allowed within a Match sessiontype or command block", keyword))
 			return
 		}
 		ld.apply(row, l)
@@ -298,7 +302,7 @@ func (ld *loader) apply(row *row, l *line) {
 	if counts && !ld.isSet(k) {
 		ld.file.origin[k] = fmt.Sprintf("%s:%d", l.file, l.number)
 	}
-	if ld.when != nil && row.match {
+	if ld.when != nil && row.where != globalOnly {
 		kept.notices = nil // given once, by Load
 		ld.file.entries = append(ld.file.entries, entry{ld.when, k, kept})
 	}

@@ -23,7 +23,8 @@ type MatchInfo struct {
 	Version     string // version string, for example "OpenSSH_10.0"
 	// LocalUser, SessionType and Command serve criteria of ssh_config(5) that
 	// sshd lacks: the account the server runs under, and for a session that
-	// is being opened shell, exec, subsystem or none, and its command.
+	// asks for its program shell, exec or subsystem, and the command line or
+	// the subsystem's name that it asks for.
 	LocalUser   string
 	SessionType string
 	Command     string
@@ -112,6 +113,7 @@ type criterion struct {
 type matchKind struct {
 	name     string // in lower case
 	noValue  bool
+	session  bool                       // it looks at what a session is for
 	check    func(pattern string) error // at load; nil: any pattern will do
 	evaluate func(m *MatchInfo, pattern string) bool
 }
@@ -141,10 +143,10 @@ var matchKinds = []matchKind{
 	}},
 	{name: "version", evaluate: func(m *MatchInfo, p string) bool { return matchList(m.Version, p) }},
 	{name: "localuser", evaluate: func(m *MatchInfo, p string) bool { return matchList(m.LocalUser, p) }},
-	{name: "sessiontype", evaluate: func(m *MatchInfo, p string) bool {
+	{name: "sessiontype", session: true, check: checkSessionType, evaluate: func(m *MatchInfo, p string) bool {
 		return m.SessionType != "" && matchList(m.SessionType, p)
 	}},
-	{name: "command", evaluate: func(m *MatchInfo, p string) bool {
+	{name: "command", session: true, check: checkCommand, evaluate: func(m *MatchInfo, p string) bool {
 		return m.SessionType != "" && matchList(m.Command, p)
 	}},
 }
@@ -187,6 +189,31 @@ func localPort(s string) (int, bool) {
 func checkLocalPort(s string) error {
 	if _, ok := localPort(s); !ok {
 		return &detail{fmt.Sprintf("Invalid LocalPort '%s' on Match line", s)}
+	}
+	return nil
+}
+
+// sessionTypes are what a session may be for; `none` is ssh -N, which opens no session.
+var sessionTypes = []string{"shell", "exec", "subsystem", "none"}
+
+// checkSessionType refuses a name that no session has: the block would be passed over
+// in silence.
+func checkSessionType(patterns string) error {
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		pattern = strings.TrimPrefix(pattern, "!")
+		if !slices.ContainsFunc(sessionTypes, func(s string) bool { return MatchPattern(s, pattern) }) {
+			return &detail{fmt.Sprintf("Invalid Match sessiontype argument '%s'", patterns)}
+		}
+	}
+	return nil
+}
+
+// checkCommand refuses a pattern that is too long to match anything.
+func checkCommand(patterns string) error {
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		if len(pattern) >= algo.MaxPattern {
+			return &detail{"Too long Match command argument"}
+		}
 	}
 	return nil
 }
@@ -297,32 +324,42 @@ func (f *File) ResolveOrigins(m *MatchInfo) (c *Config, origin func(keyword stri
 
 func (f *File) resolve(m *MatchInfo) (*Config, map[*keyword]string, error) {
 	c := f.base
-	places := map[*keyword]string{}
-	set := map[*keyword]bool{}
+	places, err := c.apply(f.entries, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &c, places, nil
+}
+
+// apply stores the values of the entries whose Match holds, and returns where each
+// keyword got its first one.
+func (c *Config) apply(entries []entry, m *MatchInfo) (places map[*keyword]string, err error) {
+	global := c.Subsystem
+	places = map[*keyword]string{}
 	var last *condition
 	holds := false
-	for i := range f.entries {
-		e := &f.entries[i]
+	for i := range entries {
+		e := &entries[i]
 		if e.when != last {
 			last, holds = e.when, e.when.holds(m)
 		}
-		if !holds || set[e.key] && !e.key.list {
+		set := places[e.key] != ""
+		if !holds || set && !e.key.list {
 			continue
 		}
-		if e.key.clear != nil && !set[e.key] {
-			e.key.clear(&c)
-		}
-		if !set[e.key] {
+		if !set {
+			if e.key.clear != nil {
+				e.key.clear(c)
+			}
 			places[e.key] = fmt.Sprintf("%s:%d", e.line.file, e.line.number)
 		}
-		set[e.key] = true
 		l := e.line
-		if err := e.key.set(&l, &c); err != nil {
-			return nil, nil, err
+		if err := e.key.set(&l, c); err != nil {
+			return nil, err
 		}
 	}
-	c.Subsystem = mergeSubsystems(c.Subsystem, f.base.Subsystem)
-	return &c, places, nil
+	c.Subsystem = mergeSubsystems(c.Subsystem, global)
+	return places, nil
 }
 
 // mergeSubsystems adds to a Match block's subsystems the global ones of other names.

@@ -10,7 +10,7 @@ import (
 
 func subsystemKeyword() keyword {
 	return keyword{
-		name: "Subsystem", match: inMatch, list: true,
+		name: "Subsystem", where: inSession, list: true,
 		set: func(l *line, c *Config) error {
 			name := l.next()
 			if name == "" {
@@ -63,7 +63,7 @@ func tunnelKeyword() keyword {
 // permitKeyword is PermitOpen, or PermitListen, where a port may stand alone.
 func permitKeyword(name string, listen bool, field func(*Config) *[]string) keyword {
 	return keyword{
-		name: name, match: inMatch,
+		name: name, where: inMatch,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			switch arg {
@@ -158,7 +158,7 @@ func agentSocketKeyword() keyword {
 func pubkeyOptionsKeyword() keyword {
 	const queries = 6 // max-pk-ok's default
 	return keyword{
-		name: "PubkeyAuthOptions", match: inMatch,
+		name: "PubkeyAuthOptions", where: inMatch,
 		set: func(l *line, c *Config) error {
 			o := PubkeyAuthOptions{MaxPKOK: queries}
 			args := l.rest()
@@ -204,7 +204,7 @@ func pubkeyOptionsKeyword() keyword {
 
 func rdomainKeyword() keyword {
 	return keyword{
-		name: "RDomain", match: inMatch,
+		name: "RDomain", where: inMatch,
 		set: func(l *line, _ *Config) error {
 			return l.errorf("setting RDomain not supported on this platform.")
 		},

@@ -78,7 +78,7 @@ func listenKeyword() keyword {
 
 func maskKeyword() keyword {
 	return keyword{
-		name: "StreamLocalBindMask", match: inMatch,
+		name: "StreamLocalBindMask", where: inMatch,
 		set: func(l *line, c *Config) error {
 			arg := l.next()
 			if arg == "" {
@@ -189,7 +189,7 @@ func exemptKeyword() keyword {
 
 func levelKeyword() keyword {
 	return keyword{
-		name: "LogLevel", match: inMatch,
+		name: "LogLevel", where: inMatch,
 		set: func(l *line, c *Config) error {
 			if len(l.words) == 0 {
 				return l.errorf("unsupported log level '<NONE>'")

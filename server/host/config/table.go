@@ -8,8 +8,8 @@ import (
 )
 
 // table holds every keyword in the order of sshd -T: OpenSSH 9.2's order, with
-// what came later where OpenSSH 10 has it. "globalOnly" and "inMatch" say where
-// a keyword may stand; the value after them is the default.
+// what came later where OpenSSH 10 has it. "globalOnly", "inMatch" and
+// "inSession" say where a keyword may stand; the value after them is the default.
 var table = append([]keyword{
 	portKeyword(),
 	named("AddressFamily", globalOnly, FamilyAny, []choice[AddressFamily]{
@@ -42,8 +42,8 @@ var table = append([]keyword{
 	onOff("PrintLastLog", globalOnly, true, func(c *Config) *bool { return &c.PrintLastLog }),
 	onOff("X11Forwarding", inMatch, false, func(c *Config) *bool { return &c.X11Forwarding }),
 	onOff("X11UseLocalhost", inMatch, true, func(c *Config) *bool { return &c.X11UseLocalhost }),
-	onOff("PermitTTY", inMatch, true, func(c *Config) *bool { return &c.PermitTTY }),
-	onOff("PermitUserRC", inMatch, true, func(c *Config) *bool { return &c.PermitUserRC }),
+	onOff("PermitTTY", inSession, true, func(c *Config) *bool { return &c.PermitTTY }),
+	onOff("PermitUserRC", inSession, true, func(c *Config) *bool { return &c.PermitUserRC }),
 	onOff("StrictModes", globalOnly, true, func(c *Config) *bool { return &c.StrictModes }),
 	named("TCPKeepAlive", globalOnly, KeepAliveTransport, []choice[KeepAlive]{
 		{"yes", KeepAliveTransport}, {"transport", KeepAliveTransport}, {"all", KeepAliveAll}, {"no", KeepAliveNo},
@@ -73,7 +73,7 @@ var table = append([]keyword{
 	algorithms("Ciphers", globalOnly, algo.Cipher, func(c *Config) *[]string { return &c.Ciphers }),
 	algorithms("MACs", globalOnly, algo.MAC, func(c *Config) *[]string { return &c.MACs }),
 	file("Banner", inMatch, nil, func(c *Config) *string { return &c.Banner }),
-	commandLine("ForceCommand", inMatch, false, func(c *Config) *string { return &c.ForceCommand }),
+	commandLine("ForceCommand", inSession, false, func(c *Config) *string { return &c.ForceCommand }),
 	word("ChrootDirectory", inMatch, "%s missing argument.", func(c *Config) *string { return &c.ChrootDirectory }),
 	file("TrustedUserCAKeys", inMatch, nil, func(c *Config) *string { return &c.TrustedUserCAKeys }),
 	file("RevokedKeys", inMatch, nil, func(c *Config) *string { return &c.RevokedKeys }),
@@ -103,7 +103,7 @@ var table = append([]keyword{
 	words("DenyUsers", inMatch, checkUserPattern, func(c *Config) *[]string { return &c.DenyUsers }),
 	words("AllowGroups", inMatch, checkGroupPattern, func(c *Config) *[]string { return &c.AllowGroups }),
 	words("DenyGroups", inMatch, checkGroupPattern, func(c *Config) *[]string { return &c.DenyGroups }),
-	words("AcceptEnv", inMatch, checkEnvName, func(c *Config) *[]string { return &c.AcceptEnv }),
+	words("AcceptEnv", inSession, checkEnvName, func(c *Config) *[]string { return &c.AcceptEnv }),
 	setEnvKeyword(),
 	methodsKeyword(),
 	channelTimeoutKeyword(),
@@ -163,7 +163,7 @@ var table = append([]keyword{
 // aliases are older names of keywords, and where they may stand.
 var aliases = []struct {
 	name, of string
-	match    bool
+	where    scope
 }{
 	{"ChallengeResponseAuthentication", "KbdInteractiveAuthentication", inMatch},
 	{"SkeyAuthentication", "KbdInteractiveAuthentication", inMatch},
@@ -183,7 +183,7 @@ var (
 // row is what a name in the file stands for.
 type row struct {
 	key   *keyword
-	match bool
+	where scope
 }
 
 // rows maps names in lower case.
@@ -191,14 +191,14 @@ var rows = makeRows()
 
 func makeRows() map[string]*row {
 	m := map[string]*row{
-		"include": {includeKeyword, inMatch},
-		"match":   {matchKeyword, inMatch},
+		"include": {includeKeyword, inSession},
+		"match":   {matchKeyword, inSession},
 	}
 	for i := range table {
-		m[strings.ToLower(table[i].name)] = &row{&table[i], table[i].match}
+		m[strings.ToLower(table[i].name)] = &row{&table[i], table[i].where}
 	}
 	for _, a := range aliases {
-		m[strings.ToLower(a.name)] = &row{m[strings.ToLower(a.of)].key, a.match}
+		m[strings.ToLower(a.name)] = &row{m[strings.ToLower(a.of)].key, a.where}
 	}
 	return m
 }

@@ -146,7 +146,7 @@ func TestMatchFlag(t *testing.T) {
 		f, err := Parse("test", "Match user x\n"+k.name+" "+sample, SshdProfile())
 		switch {
 		case k.name == "RDomain":
-		case !k.match:
+		case k.where == globalOnly:
 			want := "test line 2: Directive '" + k.name + "' is not allowed within a Match block"
 			if err == nil || err.Error() != want {
 				t.Errorf("%s: %v", k.name, err)

@@ -2,9 +2,9 @@ package algo
 
 import "strings"
 
-// maxPattern is the length at which a pattern in a list ends the search
+// MaxPattern is the length at which a pattern in a list ends the search
 // without a match, as in OpenSSH, whose configurations rely on no longer ones.
-const maxPattern = 1023
+const MaxPattern = 1023
 
 // MatchPattern tells whether pattern matches all of s. In the pattern "*" stands
 // for any number of bytes and "?" for exactly one (PATTERNS in ssh_config(5)).
@@ -46,7 +46,7 @@ func MatchPatternList(s, list string) int {
 			list = list[1:]
 		}
 		pattern, rest, _ := strings.Cut(list, ",")
-		if len(pattern) >= maxPattern {
+		if len(pattern) >= MaxPattern {
 			return 0
 		}
 		list = rest
