@@ -45,10 +45,8 @@ type Config struct {
 	// any, that nobody uses.
 	ChannelTimeouts []ipc.ChannelTimeout
 	UnusedTimeout   time.Duration
-	// ServiceClasses are IPQoS's values for sessions without a terminal and with one.
-	ServiceClasses [2]int
-	Peer           log.Peer
-	Log            *log.Logger
+	Peer            log.Peer
+	Log             *log.Logger
 }
 
 // ErrTimeout ends a connection whose client no longer answers.
@@ -88,7 +86,7 @@ func Serve(stream io.ReadWriteCloser, state *transport.State, cfg *Config) (err 
 	forwarder := cfg.Forwarding.register(muxConfig, func() { c.bug.Store(true); c.mux.Close() })
 	policy := *cfg.Session
 	if q, ok := stream.(interface{ SetServiceClass(int) }); ok {
-		policy.Interactive = func(yes bool) { q.SetServiceClass(cfg.ServiceClasses[map[bool]int{true: 1}[yes]]) }
+		policy.SetServiceClass = q.SetServiceClass
 	}
 	if forwarder.Agent != nil {
 		policy.Forwarder, policy.Interfaces = sessionForwarder{forwarder}, forwarder.tun.Interfaces

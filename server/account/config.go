@@ -37,7 +37,6 @@ func (l *Login) Config() *Config {
 		Transport: l.transport(), Session: policy, Opener: l.Monitor,
 		Forwarding: l.forwarding(policy), Announced: l.Announced, Prove: l.Monitor.Prove, AuthInfo: l.authInfo(),
 		ChannelTimeouts: g.Settings.ChannelTimeouts, UnusedTimeout: g.Settings.UnusedConnectionTimeout,
-		ServiceClasses:      [2]int{int(g.Settings.QoSBulk), int(g.Settings.QoSInteractive)},
 		ClientAliveInterval: g.Settings.ClientAliveInterval, ClientAliveCountMax: int(g.Settings.ClientAliveCountMax),
 		Peer: log.Peer{
 			Addr: l.Place.RemoteHost, Port: int(l.Place.RemotePort), User: g.User, Started: true, Authenticated: true,
@@ -72,12 +71,10 @@ func (l *Login) policy() *session.Policy {
 		Account: &user.Account{
 			Name: a.Name, Gecos: a.Gecos, Home: a.Home, Shell: a.Shell, UID: a.UID, GID: a.GID, Groups: a.Groups,
 		},
-		ForceCommand: s.ForceCommand, HasKeyCommand: p.HasForceCommand, KeyCommand: p.ForceCommand,
-		PermitPTY: s.PermitTTY && p.PTY, PermitUserRC: s.PermitUserRC && p.UserRC,
+		HasKeyCommand: p.HasForceCommand, KeyCommand: p.ForceCommand,
 		PermitUserEnvironment: s.PermitUserEnvironment, UserEnvironmentPatterns: s.PermitUserEnvironmentPatterns,
-		KeyEnvironment: p.Environment, SetEnv: s.SetEnv, AcceptEnv: s.AcceptEnv,
-		Subsystems: map[string]string{},
-		RemoteAddr: l.Place.RemoteHost, RemotePort: strconv.Itoa(int(l.Place.RemotePort)),
+		KeyEnvironment: p.Environment,
+		RemoteAddr:     l.Place.RemoteHost, RemotePort: strconv.Itoa(int(l.Place.RemotePort)),
 		LocalAddr: l.Place.LocalHost, LocalPort: strconv.Itoa(int(l.Place.LocalPort)),
 		PrintMotd: s.PrintMotd, PrintLastLog: s.PrintLastLog, PasswordExpired: l.Grant.PasswordExpired,
 		MaxSessions: int(s.MaxSessions), XAuthLocation: s.XAuthLocation, ProgramDir: s.ProgramDir,
@@ -96,9 +93,7 @@ func (l *Login) policy() *session.Policy {
 			Account: policy.Account, Client: policy.RemoteAddr, Fallback: policy.Log,
 		})}
 	}
-	for _, sub := range s.Subsystems {
-		policy.Subsystems[sub.Name] = sub.Command
-	}
+	l.setSessions(policy)
 	return policy
 }
 

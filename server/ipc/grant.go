@@ -65,6 +65,8 @@ type Settings struct {
 	Subsystems                                     []Subsystem
 	MaxSessions                                    int32
 	XAuthLocation, ProgramDir                      string
+	// SessionBlocks change them, once a session asks for its program.
+	SessionBlocks []SessionBlock
 
 	// The connection.
 	ClientAliveInterval     time.Duration
@@ -98,6 +100,22 @@ type Settings struct {
 
 // Subsystem is one Subsystem line.
 type Subsystem struct{ Name, Command string }
+
+// SessionBlock is a Match block on what a session is for, as host/config has it.
+type SessionBlock struct {
+	Criteria []SessionCriterion
+	Lines    []SessionLine
+}
+
+// SessionCriterion is sessiontype or command, with its pattern list.
+type SessionCriterion struct{ Name, Pattern string }
+
+// SessionLine is a line of a block, as it was written.
+type SessionLine struct {
+	File          string
+	Number        uint32
+	Keyword, Text string
+}
 
 // ChannelTimeout is one value of ChannelTimeout.
 type ChannelTimeout struct {
@@ -175,6 +193,7 @@ func (c *codec) settings(s *Settings) {
 	list(c, &s.Subsystems, func(v *Subsystem) { c.text(&v.Name, &v.Command) })
 	c.int32(&s.MaxSessions)
 	c.text(&s.XAuthLocation, &s.ProgramDir)
+	list(c, &s.SessionBlocks, c.sessionBlock)
 
 	c.duration(&s.ClientAliveInterval)
 	c.int32(&s.ClientAliveCountMax)
@@ -198,6 +217,15 @@ func (c *codec) settings(s *Settings) {
 	c.bool(&s.Compression)
 	c.uint64(&s.RekeyBytes)
 	c.duration(&s.RekeyInterval)
+}
+
+func (c *codec) sessionBlock(b *SessionBlock) {
+	list(c, &b.Criteria, func(v *SessionCriterion) { c.text(&v.Name, &v.Pattern) })
+	list(c, &b.Lines, func(v *SessionLine) {
+		c.text(&v.File)
+		c.uint32(&v.Number)
+		c.text(&v.Keyword, &v.Text)
+	})
 }
 
 func (c *codec) permit(v *Permit) {

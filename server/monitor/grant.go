@@ -15,14 +15,15 @@ type Grant struct {
 	Account         *user.Account
 	Permissions     *auth.Permissions // of all methods that were asked for together
 	Config          *config.Config    // with the Match blocks that apply
-	Methods         []string          // as ExposeAuthInfo lists them: method, and key if any
+	Sessions        []config.SessionBlock
+	Methods         []string // as ExposeAuthInfo lists them: method, and key if any
 	PasswordExpired bool
 }
 
 func (c *Connection) makeGrant(method string) {
 	c.grant = &Grant{
 		User: c.name, Method: method, Account: c.account, Permissions: c.rights,
-		Config: c.cfg, Methods: c.authInfo, PasswordExpired: c.expired,
+		Config: c.cfg, Sessions: c.sessions, Methods: c.authInfo, PasswordExpired: c.expired,
 	}
 	c.enter(phaseGranted)
 	c.publish()
@@ -50,6 +51,7 @@ func (c *Connection) Plain() *ipc.Grant {
 	}
 	plain.Settings.ProgramDir = c.shared.ProgramDir
 	plain.Settings.ChrootDirectory = c.chroot
+	plain.Settings.SessionBlocks = plainBlocks(g.Sessions)
 	return plain
 }
 
@@ -92,6 +94,21 @@ func plainSettings(c *config.Config, level log.Level) ipc.Settings {
 		s.ChannelTimeouts = append(s.ChannelTimeouts, ipc.ChannelTimeout{Type: t.Type, Timeout: t.Timeout})
 	}
 	return s
+}
+
+func plainBlocks(blocks []config.SessionBlock) []ipc.SessionBlock {
+	var plain []ipc.SessionBlock
+	for _, b := range blocks {
+		var p ipc.SessionBlock
+		for _, cr := range b.Criteria {
+			p.Criteria = append(p.Criteria, ipc.SessionCriterion(cr))
+		}
+		for _, l := range b.Lines {
+			p.Lines = append(p.Lines, ipc.SessionLine{File: l.File, Number: uint32(l.Number), Keyword: l.Keyword, Text: l.Text})
+		}
+		plain = append(plain, p)
+	}
+	return plain
 }
 
 // GateSettings are what a gate needs of the configuration; version is the

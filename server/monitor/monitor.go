@@ -88,6 +88,7 @@ type Connection struct {
 	chroot     string // ChrootDirectory with its tokens replaced
 	oneTime    bool   // the password to check is the one-time password
 	cfg        *config.Config
+	sessions   []config.SessionBlock // what of the configuration depends on a session's program
 
 	// limited says that AuthenticationMethods is set; chains is what is left of
 	// its lists then.

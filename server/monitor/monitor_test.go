@@ -387,7 +387,8 @@ func TestBanner(t *testing.T) {
 }
 
 func TestPlainGrant(t *testing.T) {
-	w := newWorld(t, "Subsystem sftp internal-sftp\nAcceptEnv LANG\nSetEnv A=b\nPermitOpen host:1\nForceCommand x\nClientAliveInterval 7\nRekeyLimit 1G 1h\nMatch User alice\nX11Forwarding yes\nMaxSessions 3")
+	w := newWorld(t, "Subsystem sftp internal-sftp\nAcceptEnv LANG\nSetEnv A=b\nPermitOpen host:1\nForceCommand x\nClientAliveInterval 7\nRekeyLimit 1G 1h\nMatch User alice\nX11Forwarding yes\nMaxSessions 3\n"+
+		"Match user alice command ls\nPermitTTY no\nMatch user root command ls\nPermitTTY yes")
 	c := w.start("alice")
 	if ok, _ := w.login(c, "alice", w.second); !ok {
 		t.Fatal("refused")
@@ -402,6 +403,13 @@ func TestPlainGrant(t *testing.T) {
 		t.Errorf("%+v, want %+v", g, plain)
 	}
 	s := g.Settings
+	blocks := []ipc.SessionBlock{{
+		Criteria: []ipc.SessionCriterion{{Name: "command", Pattern: "ls"}},
+		Lines:    []ipc.SessionLine{{File: "sshd_config", Number: 12, Keyword: "PermitTTY", Text: "no"}},
+	}}
+	if !reflect.DeepEqual(s.SessionBlocks, blocks) {
+		t.Errorf("session blocks %+v", s.SessionBlocks)
+	}
 	if g.Account.Name != "alice" || g.Account.Gecos != "alice of the test" || !g.Permissions.HasForceCommand || g.Permissions.PTY ||
 		g.Permissions.PermitOpen[0] != (ipc.Permit{Host: "::1", Port: 22}) || g.Permissions.Tunnel != -1 ||
 		s.ForceCommand != "x" || !s.X11Forwarding || s.MaxSessions != 3 || s.Subsystems[0].Name != "sftp" ||

@@ -48,7 +48,7 @@ func (c *Connection) Start(name, style, wanted string) (banner string) {
 		if cfg.LogLevel != c.cfg.LogLevel { // of a Match block; else -d and -q count
 			c.log = c.log.WithLevel(cfg.LogLevel)
 		}
-		c.cfg = cfg
+		c.cfg, c.sessions = cfg, c.shared.File.SessionBlocks(info)
 	}
 	switch {
 	case account == nil:

@@ -50,9 +50,11 @@ type session struct {
 	cancel context.CancelFunc
 
 	// Only requests touch these before the start, only run does after it.
-	client []login.Variable // env requests
-	bytes  int              // of client
-	term   string
+	policy  *Policy          // of the server; from the start on this session's
+	client  []login.Variable // env requests
+	bytes   int              // of client
+	term    string
+	lostPTY bool // Match took the terminal away
 
 	mu       sync.Mutex
 	x11      *X11
@@ -74,7 +76,7 @@ type session struct {
 }
 
 func newSession(s *Server, id int) *session {
-	x := &session{server: s, id: id, ready: make(chan struct{}), reported: make(chan struct{})}
+	x := &session{server: s, policy: s.policy, id: id, ready: make(chan struct{}), reported: make(chan struct{})}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	return x
 }

@@ -28,7 +28,7 @@ func (x *session) changePassword(std *stdio) syscall.WaitStatus {
 
 // welcome greets a login shell on a terminal, unless the user wants it quiet.
 func (x *session) welcome(tty io.Writer) {
-	p := x.server.policy
+	p := x.policy
 	if login.Hushed(p.Account.Home) {
 		return
 	}
@@ -41,7 +41,7 @@ func (x *session) welcome(tty io.Writer) {
 // homeDirectory returns where programs start: the home, or / with sshd's
 // complaint.
 func (x *session) homeDirectory(stderr io.Writer) string {
-	home := x.server.policy.Account.Home
+	home := x.policy.Account.Home
 	st, err := os.Stat(home)
 	switch {
 	case err != nil:
@@ -52,7 +52,7 @@ func (x *session) homeDirectory(stderr io.Writer) string {
 	}
 	// Root may see less than the user (a home on NFS): the program's own change of
 	// directory, with the user's rights, has the last word then.
-	asOther := x.server.policy.Credential != nil && errors.Is(err, unix.EACCES)
+	asOther := x.policy.Credential != nil && errors.Is(err, unix.EACCES)
 	if err == nil || asOther {
 		return home
 	}
@@ -67,7 +67,7 @@ func complain(stderr io.Writer, home string, err error) {
 // environment builds the program's environment; it tells the user of bad lines
 // in ~/.ssh/environment.
 func (x *session) environment(std *stdio) []string {
-	p := x.server.policy
+	p := x.policy
 	in := &login.Environment{
 		User: p.Account.Name, Home: p.Account.Home, Shell: p.Account.LoginShell(), UID: p.Account.UID,
 		TimeZone: os.Getenv("TZ"), Client: x.client, Term: x.term, AgentSocket: x.server.agentSocket(),
@@ -110,8 +110,8 @@ func appendPath(env []string, dir string) {
 
 // userEnvironment reads ~/.ssh/environment with the user's rights.
 func (x *session) userEnvironment(stderr io.Writer) []login.Variable {
-	name := path.Join(x.server.policy.Account.Home, ".ssh/environment")
-	f, err := auth.OpenTrusted(name, x.server.policy.Account, false)
+	name := path.Join(x.policy.Account.Home, ".ssh/environment")
+	f, err := auth.OpenTrusted(name, x.policy.Account, false)
 	if err != nil {
 		return nil
 	}

@@ -14,6 +14,9 @@ const (
 	kindSubsystem
 )
 
+// String is the kind's name in a Match sessiontype.
+func (k kind) String() string { return [...]string{"shell", "exec", "subsystem"}[k] }
+
 // internalSFTP is the name under which sshd_config(5) knows the sftp server that
 // needs no program.
 const internalSFTP = "internal-sftp"

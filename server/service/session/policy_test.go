@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -149,6 +150,66 @@ func TestBuiltin(t *testing.T) {
 	c.exec("echo ok")
 	if got := c.wait(); got.out != "ok\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestMatch: what is known of a session at its start decides, also of what came before.
+func TestMatch(t *testing.T) {
+	p := testPolicy(t)
+	p.AcceptEnv = []string{"A_*"}
+	p.Subsystems = map[string]string{"sub": "echo global"}
+	p.Match = func(p *Policy, kind, command string) error {
+		p.AcceptEnv = []string{"A_1"}
+		switch kind + " " + command {
+		case "exec bad":
+			return errors.New("no such criterion")
+		case "exec tty":
+			return nil
+		case "subsystem sub":
+			p.Subsystems = map[string]string{"sub": "echo matched"}
+		case "shell ":
+			p.ForceCommand = "echo forced; tty"
+		}
+		p.PermitPTY = false
+		return nil
+	}
+	s := testServer(t, p)
+	begin := func() *client {
+		c := newClient(t, s)
+		c.must("env", envPayload("A_1", "one"))
+		c.must("env", envPayload("A_2", "two"))
+		c.pty()
+		return c
+	}
+	c := begin()
+	if c.request("exec", text("bad")) {
+		t.Error("a session without a configuration starts")
+	}
+	p.logged().expect(t, "error: session 0: refused, its configuration cannot be resolved: no such criterion")
+	c.eof()
+	c.must("shell", nil) // the channel may be used for something else
+	if got := c.wait(); got.out != "forced\nnot a tty\n" || got.err != "A terminal is not permitted for this session.\r\n" {
+		t.Errorf("shell: %+v", got)
+	}
+	c = begin()
+	c.eof()
+	c.exec(`echo $A_1-$A_2-$TERM`)
+	if got := c.wait(); got.out != "one--\n" || c.ch.interact {
+		t.Errorf("command: %+v", got)
+	}
+	c = begin()
+	c.exec("tty")
+	if got := c.wait(); !strings.Contains(got.out, "/dev/pts/") {
+		t.Errorf("with a terminal: %+v", got)
+	}
+	c = begin()
+	c.eof()
+	c.must("subsystem", text("sub"))
+	if got := c.wait(); got.out != "matched\n" {
+		t.Errorf("subsystem: %+v", got)
+	}
+	if !p.PermitPTY || len(p.AcceptEnv) != 1 || p.AcceptEnv[0] != "A_*" {
+		t.Error("the policy of the other sessions changed")
 	}
 }
 

@@ -18,7 +18,7 @@ var systemRC = "/etc/ssh/sshrc"
 // session of its own, without a controlling terminal: the kernel takes a terminal
 // from everybody when the leader of its session ends.
 func (x *session) runRC(std *stdio, shell, dir string, env []string) {
-	p := x.server.policy
+	p := x.policy
 	file, argv, input := x.rcCommand(shell)
 	if file == "" {
 		return
@@ -45,7 +45,7 @@ func (x *session) runRC(std *stdio, shell, dir string, env []string) {
 // rcCommand chooses what to run: the program, its arguments and what it reads. An
 // empty name means nothing.
 func (x *session) rcCommand(shell string) (file string, argv []string, input string) {
-	p := x.server.policy
+	p := x.policy
 	x11 := x.display()
 	if x11 != nil {
 		input = fmt.Sprintf("%s %s\n", x.x11Req.Protocol, x.x11Req.Cookie)

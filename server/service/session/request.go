@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 
@@ -76,7 +77,12 @@ func useOf(k kind, text string) string {
 
 // start begins what the session is for.
 func (x *session) start(k kind, text string) (bool, func()) {
-	pl, err := x.server.policy.plan(k, text)
+	p, err := x.server.policy.match(k, text)
+	if err != nil {
+		x.server.log.Errorf("session %d: refused, its configuration cannot be resolved: %v", x.id, err)
+		return false, nil
+	}
+	pl, err := p.plan(k, text)
 	if err != nil {
 		x.server.log.Infof("%s", err)
 		return false, nil
@@ -90,23 +96,52 @@ func (x *session) start(k kind, text string) (bool, func()) {
 	if gone {
 		return false, nil
 	}
+	x.policy = p
 	x.ch.SetUse(useOf(k, text))
-	p := x.server.policy
-	on := ""
-	if term != nil {
-		on = " on " + strings.TrimPrefix(term.name, "/dev/")
+	if p.Match != nil {
+		x.client = slices.DeleteFunc(x.client, func(v login.Variable) bool { return !login.AcceptEnv(v, p.AcceptEnv) })
+		if term != nil && !p.PermitPTY {
+			x.dropTerminal(term)
+			term = nil
+		}
 	}
-	if p.Interactive != nil {
-		p.Interactive(term != nil)
+	on, class := "", p.QoSBulk
+	if term != nil {
+		on, class = " on "+strings.TrimPrefix(term.name, "/dev/"), p.QoSInteractive
+	}
+	if p.SetServiceClass != nil {
+		p.SetServiceClass(class)
 	}
 	x.server.log.Verbosef("Starting session: %s%s for %s from %.200s port %s id %d",
 		pl.describe(), on, p.Account.Name, p.RemoteAddr, p.RemotePort, x.id)
 	return true, x.run
 }
 
+// match returns the policy of a session that is for this.
+func (p *Policy) match(k kind, text string) (*Policy, error) {
+	if p.Match == nil {
+		return p, nil
+	}
+	own := *p
+	err := p.Match(&own, k.String(), text)
+	return &own, err
+}
+
+// dropTerminal takes back a terminal that was not to be had for this program: it
+// starts as if pty-req had been refused.
+func (x *session) dropTerminal(t *terminal) {
+	x.server.log.Debugf(1, "Allocating a pty not permitted for this session.")
+	x.mu.Lock()
+	x.pty = nil
+	x.mu.Unlock()
+	t.close()
+	x.term, x.lostPTY = "", true
+	x.ch.SetInteractive(false)
+}
+
 func (x *session) allocate(payload []byte) bool {
 	log := x.server.log
-	if !x.server.policy.PermitPTY {
+	if !x.policy.PermitPTY {
 		log.Debugf(1, "Allocating a pty not permitted for this connection.")
 		return false
 	}
@@ -186,7 +221,7 @@ func (x *session) setEnv(payload []byte) bool {
 		return false
 	}
 	v := login.Variable{Name: name, Value: value}
-	if !login.AcceptEnv(v, x.server.policy.AcceptEnv) {
+	if !login.AcceptEnv(v, x.policy.AcceptEnv) {
 		log.Debugf(2, "Ignoring env request %s: disallowed name", name)
 		return false
 	}
@@ -224,7 +259,7 @@ func (x *session) signal(payload []byte) bool {
 		log.Errorf("session_signal_req: refusing to send signal %s to subsystem session", name)
 		return false
 	}
-	if cred := x.server.policy.Credential; cred != nil && !ownedBy(program.pid, cred.Uid) {
+	if cred := x.policy.Credential; cred != nil && !ownedBy(program.pid, cred.Uid) {
 		// This process is root and may signal anybody; the user may not.
 		return false
 	}
@@ -258,7 +293,7 @@ func (x *session) forwardX11(payload []byte) bool {
 		x.server.log.Errorf("Invalid X11 forwarding data")
 		return false
 	}
-	forwarder := x.server.policy.Forwarder
+	forwarder := x.policy.Forwarder
 	if forwarder == nil {
 		return false
 	}

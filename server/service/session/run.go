@@ -62,9 +62,9 @@ func (x *session) run() {
 // runBuiltin serves a subsystem in this process.
 func (x *session) runBuiltin() {
 	status := exitFailed
-	if _, _, closed := x.server.policy.nologin(); closed {
+	if _, _, closed := x.policy.nologin(); closed {
 		status = exitNologin
-	} else if !x.server.policy.PasswordExpired {
+	} else if !x.policy.PasswordExpired {
 		n := x.plan.builtin(x.ctx, x.ch, x.plan.args)
 		status = syscall.WaitStatus((n & 255) << 8)
 	}
@@ -88,7 +88,7 @@ func (x *session) reportExit(status syscall.WaitStatus) {
 // perform does what sshd's child does on its way to the program, starts it, and
 // returns how it ended.
 func (x *session) perform(std *stdio) syscall.WaitStatus {
-	p := x.server.policy
+	p := x.policy
 	if text, line, closed := p.nologin(); closed {
 		x.server.log.Infof("%s", line)
 		_, _ = std.stderr.Write(text)
@@ -101,6 +101,9 @@ func (x *session) perform(std *stdio) syscall.WaitStatus {
 	}
 	if std.pty != nil && command == nil {
 		x.welcome(std.stdout)
+	}
+	if x.lostPTY {
+		_, _ = io.WriteString(std.stderr, "A terminal is not permitted for this session.\r\n") // the client's own is raw
 	}
 	env := x.environment(std)
 	dir := x.homeDirectory(std.stderr)
@@ -118,7 +121,7 @@ func (x *session) perform(std *stdio) syscall.WaitStatus {
 
 // startProgram starts the session's program and waits for its end.
 func (x *session) startProgram(std *stdio, file string, argv, env []string, dir string) syscall.WaitStatus {
-	p := x.server.policy
+	p := x.policy
 	spec := &programSpec{
 		path: file, argv: argv, env: env, dir: dir, stdin: std.stdin, stdout: std.stdout, stderr: std.stderr,
 		terminal: std.pty != nil, credential: p.Credential,

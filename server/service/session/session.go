@@ -40,6 +40,12 @@ type Policy struct {
 	HasKeyCommand bool   // the key's options force KeyCommand, which may be empty
 	KeyCommand    string
 
+	// Match stores in p, a copy of the policy, what counts for a session that asks for
+	// its program: kind is shell, exec or subsystem, command what the client asked for.
+	// With an error the session is refused. nil: the policy is the same for all; else
+	// PermitPTY and AcceptEnv, which are needed before, are what Match may allow.
+	Match func(p *Policy, kind, command string) error
+
 	PermitPTY    bool
 	PermitUserRC bool
 	// PermitUserEnvironment lets KeyEnvironment and ~/.ssh/environment in;
@@ -63,8 +69,10 @@ type Policy struct {
 	AuthInfoFile            string
 	// ProgramDir has scp, for commands that find none elsewhere; "": none.
 	ProgramDir string
-	// Interactive is told, when a session starts, whether it has a terminal; it may be nil.
-	Interactive func(bool)
+	// SetServiceClass takes, when a session starts, the value of IPQoS for sessions with
+	// a terminal, QoSInteractive, or that for those without, QoSBulk; it may be nil.
+	SetServiceClass         func(int)
+	QoSInteractive, QoSBulk int
 	// Interfaces is what SSH_TUNNEL says; nil: nothing.
 	Interfaces func() string
 	// OpenSSHClient says that the client's version is OpenSSH's: it alone is told
