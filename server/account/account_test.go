@@ -99,7 +99,7 @@ func serve(t *testing.T, change func(*Config)) *connected {
 			Ciphers: algo.DefaultCiphers, MACs: algo.DefaultMACs, Compression: []string{"none"},
 			Signer: hostKey{signer}, Random: func(b []byte) { _, _ = rand.Read(b) },
 		},
-		Session: &session.Policy{Account: who, PermitPTY: true},
+		Session: &session.Policy{Account: who, PermitPTY: true, MaxSessions: 10},
 		Opener:  opener{session.Local{Account: who}},
 		Peer:    log.Peer{Addr: "192.0.2.7", Port: 1234, User: "alice", Authenticated: true, Started: true},
 		Log:     log.New(c.sink, log.Verbose),

@@ -56,6 +56,21 @@ func TestMaxSessions(t *testing.T) {
 	})
 }
 
+// TestNoSessions has MaxSessions 0 leave nothing but forwarding.
+func TestNoSessions(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, harness.Options{Config: "MaxSessions 0"})
+	c := godial(t, s, gossh(t, s))
+	if _, err := c.NewSession(); err == nil {
+		t.Error("a session with MaxSessions 0")
+	}
+	conn, err := c.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
 // TestLoginGraceTime ends a connection that does not log in, and no other.
 func TestLoginGraceTime(t *testing.T) {
 	t.Parallel()

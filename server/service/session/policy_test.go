@@ -231,15 +231,10 @@ func TestMaxSessions(t *testing.T) {
 	}
 	b.hangup()
 	b.gone()
+	p = testPolicy(t)
 	p.MaxSessions = 0
-	n := 1 // c
-	for x := s.admit(); x != nil; x = s.admit() {
-		x.attach(newFakeChannel())
-		defer x.Closed()
-		n++
-	}
-	if n != DefaultMaxSessions {
-		t.Errorf("%d sessions by default", n)
+	if testServer(t, p).admit() != nil {
+		t.Error("a session with MaxSessions 0")
 	}
 }
 

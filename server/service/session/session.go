@@ -26,9 +26,6 @@ import (
 	"nano_ssh_server/server/proto/msg"
 )
 
-// DefaultMaxSessions is MaxSessions of an sshd without configuration.
-const DefaultMaxSessions = 10
-
 // Policy is what a login may do and what its programs are told. A Server does
 // not change it.
 type Policy struct {
@@ -65,7 +62,7 @@ type Policy struct {
 
 	PrintMotd, PrintLastLog bool
 	PasswordExpired         bool // nothing but a change of the password is allowed
-	MaxSessions             int  // on this connection; 0: DefaultMaxSessions
+	MaxSessions             int  // on this connection; 0: none, forwarding only
 	AuthInfoFile            string
 	// ProgramDir has scp, for commands that find none elsewhere; "": none.
 	ProgramDir string
@@ -165,10 +162,6 @@ func (s *Server) Open(n *connection.NewChannel) {
 
 // admit makes a session with the lowest free number, nil if there is none.
 func (s *Server) admit() *session {
-	limit := s.policy.MaxSessions
-	if limit == 0 {
-		limit = DefaultMaxSessions
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -180,7 +173,7 @@ func (s *Server) admit() *session {
 			return s.slots[i]
 		}
 	}
-	if len(s.slots) >= limit {
+	if len(s.slots) >= s.policy.MaxSessions {
 		s.log.Errorf("no more sessions")
 		return nil
 	}

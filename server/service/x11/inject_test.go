@@ -61,7 +61,7 @@ func serve(t *testing.T, p *Policy) *connection.Mux {
 	forwarder := &forwarder{}
 	s := session.NewServer(&session.Policy{
 		Account: a, Forwarder: forwarder, XAuthLocation: p.XAuthLocation, Log: p.Log,
-		RemoteAddr: "192.0.2.7", RemotePort: "50000", LocalAddr: "192.0.2.1", LocalPort: "22",
+		RemoteAddr: "192.0.2.7", RemotePort: "50000", LocalAddr: "192.0.2.1", LocalPort: "22", MaxSessions: 10,
 	}, session.Local{Account: a})
 	server, client := pairServing(t, map[string]func(*connection.NewChannel){"session": s.Open})
 	forwarder.Forwarder = New(server, p)
