@@ -2,7 +2,9 @@ package listener
 
 import (
 	"errors"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -27,5 +29,23 @@ func TestParseFlags(t *testing.T) {
 		if _, err := parseFlags(args); !errors.As(err, &u) {
 			t.Errorf("%q: %v", args, err)
 		}
+	}
+}
+
+// TestAbsolutePaths: a reload, which has another working directory, finds the files of
+// all flags.
+func TestAbsolutePaths(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	o, err := parseFlags([]string{"-f", "f", "-h", "h", "-h", "/k", "-h", "~/k", "-c", "c", "-c", "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&server{opts: o}).absolutePaths(); err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if o.configFile != in("f") || !slices.Equal(o.hostKeys, []string{in("h"), "/k", "~/k"}) || !slices.Equal(o.certificate, []string{in("c"), "none"}) {
+		t.Errorf("%+v", o)
 	}
 }

@@ -179,14 +179,18 @@ func (s *server) openLogFile() error {
 // absolutePaths makes the files of the command line mean the same after the
 // daemon's change of directory: a reload reads them again.
 func (s *server) absolutePaths() error {
-	paths := []*string{}
-	if p := &s.opts.configFile; *p != "" && !strings.EqualFold(*p, "none") {
-		paths = append(paths, p)
-	}
-	for i := range s.opts.hostKeys {
-		paths = append(paths, &s.opts.hostKeys[i])
+	paths := []*string{&s.opts.configFile}
+	for _, list := range [][]string{s.opts.hostKeys, s.opts.certificate} {
+		for i := range list {
+			if !strings.HasPrefix(list[i], "~") { // a home, wherever this process is
+				paths = append(paths, &list[i])
+			}
+		}
 	}
 	for _, p := range paths {
+		if *p == "" || strings.EqualFold(*p, "none") {
+			continue
+		}
 		absolute, err := filepath.Abs(*p)
 		if err != nil {
 			return err
