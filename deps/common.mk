@@ -29,6 +29,7 @@ FUZZTIME ?= 2s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 NAME := nano_ssh_server
+MANDIR := $(PREFIX)/share/man
 BINARY ?= $(NAME).$(LIBC)
 BUILD := $(or $(NANO_BUILD),$(CURDIR)/build)
 READY := $(BUILD)/$(LIBC)/ready
@@ -94,9 +95,11 @@ verify: $(BINARY)
 
 install: $(BINARY) verify
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/$(NAME)
+	install -D -m 644 man/$(NAME).8 $(DESTDIR)$(MANDIR)/man8/$(NAME).8
+	install -D -m 644 man/$(NAME)_config.5 $(DESTDIR)$(MANDIR)/man5/$(NAME)_config.5
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/$(NAME)
+	rm -f $(DESTDIR)$(PREFIX)/bin/$(NAME) $(DESTDIR)$(MANDIR)/man8/$(NAME).8 $(DESTDIR)$(MANDIR)/man5/$(NAME)_config.5
 
 clean:
 	rm -f $(NAME).$(LIBC) $(NAME).$(LIBC)-system $(NAME).$(LIBC).upx

@@ -61,6 +61,7 @@ test_needs() {
 	need rsync has rsync
 	need nix-bin has nix-shell
 	need shellcheck has shellcheck
+	need mandoc has mandoc
 }
 
 install_missing() {
