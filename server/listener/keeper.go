@@ -101,6 +101,8 @@ func (s *server) startKeeper() (*ipc.Link, error) {
 		Files: []uintptr{null.Fd(), null.Fd(), os.Stderr.Fd(), far.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
+	// Nobody else must have it: the end of a keeper that cannot start shows by that.
+	far.Close()
 	if err != nil {
 		link.Close()
 		return nil, fmt.Errorf("cannot start a keeper: %w", err)

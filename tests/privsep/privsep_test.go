@@ -276,6 +276,24 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestNoKeeper: a keeper that cannot read the configuration any more keeps the server
+// from nothing, its end included.
+func TestNoKeeper(t *testing.T) {
+	s := start(t, "")
+	a := login(t, s, alice)
+	output(t, a, "true")
+	s.Configure(harness.Options{Mode: harness.AsRoot, Config: "NoSuchKeyword yes"})
+	s.Signal(syscall.SIGTERM)
+	// Less than the listener gives a keeper to start.
+	if code, err := s.Wait(15 * time.Second); err != nil || code != 0 {
+		t.Errorf("exit %d, %v", code, err)
+	}
+	s.Log.Wait(t, 0, `sessions go on without a monitor: keeper: `)
+	if got := output(t, a, "echo alive"); got != "alive" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestIsolation: the keywords that give each connection a process.
 func TestIsolation(t *testing.T) {
 	s := start(t, "SessionIsolation connection\nPreauthIsolation connection")
