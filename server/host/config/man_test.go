@@ -156,8 +156,8 @@ func TestManualDefaults(t *testing.T) {
 		if !found {
 			continue
 		}
-		if d.inMatch != k.match {
-			t.Errorf("%s: \"in Match\" on the page: %v, in the table: %v", k.name, d.inMatch, k.match)
+		if d.inMatch != (k.where >= inMatch) {
+			t.Errorf("%s: \"in Match\" on the page: %v, in the table: %v", k.name, d.inMatch, k.where >= inMatch)
 		}
 		if d.of != "" {
 			d.own, d.sshd = entries[d.of].own, entries[d.of].sshd
