@@ -61,6 +61,38 @@ func (s *Stream) Read(p []byte) (int, error) {
 
 func (s *Stream) Write(p []byte) (int, error) { return s.out.Write(p) }
 
+// Writev writes all pieces, with one system call if there is room. It changes the list.
+func (s *Stream) Writev(pieces [][]byte) error {
+	conn, err := s.out.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failure error
+	err = conn.Write(func(fd uintptr) bool {
+		for len(pieces) > 0 {
+			var n int
+			if n, failure = unix.Writev(int(fd), pieces); failure == unix.EINTR {
+				continue
+			}
+			if failure != nil {
+				return failure != unix.EAGAIN
+			}
+			for len(pieces) > 0 && n >= len(pieces[0]) {
+				n -= len(pieces[0])
+				pieces = pieces[1:]
+			}
+			if n > 0 {
+				pieces[0] = pieces[0][n:]
+			}
+		}
+		return true
+	})
+	if err == nil && failure != nil {
+		err = os.NewSyscallError("writev", failure)
+	}
+	return err
+}
+
 // SetServiceClass sets the traffic class byte of the packets that this side sends
 // (IPQoS); -1 leaves it. Streams that are no IP sockets have none.
 func (s *Stream) SetServiceClass(class int) {

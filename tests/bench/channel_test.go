@@ -59,14 +59,14 @@ func (m *memoryClient) Send(p []byte) error {
 	return nil
 }
 
-func (m *memoryClient) SendPacket(p *transport.Packet, _ transport.Class) error {
+func (m *memoryClient) SendPacket(p *transport.Packet, _ transport.Class, _ bool) error {
 	err := m.Send(p.Payload())
 	p.Discard()
 	return err
 }
 
 func (m *memoryClient) QueuePacket(p *transport.Packet, c transport.Class) error {
-	return m.SendPacket(p, c)
+	return m.SendPacket(p, c, false)
 }
 
 func (m *memoryClient) Close() error {

@@ -133,5 +133,5 @@ func BenchmarkSendInteractive(b *testing.B) {
 func sendOne(c *transport.Conn, size int, class transport.Class) error {
 	p := transport.NewPacket(size)
 	p.Payload()[0] = msg.ChannelData
-	return c.SendPacket(p, class)
+	return c.SendPacket(p, class, false)
 }

@@ -62,14 +62,16 @@ func (f *fake) Send(b []byte) error {
 	return nil
 }
 
-func (f *fake) SendPacket(p *transport.Packet, _ transport.Class) error {
+func (f *fake) SendPacket(p *transport.Packet, _ transport.Class, _ bool) error {
 	if p.Cancel != nil && p.Cancel.Load() {
 		return transport.ErrCancelled
 	}
 	return f.Send(p.Payload())
 }
 
-func (f *fake) QueuePacket(p *transport.Packet, c transport.Class) error { return f.SendPacket(p, c) }
+func (f *fake) QueuePacket(p *transport.Packet, c transport.Class) error {
+	return f.SendPacket(p, c, false)
+}
 
 func (f *fake) Close() error { f.once.Do(func() { close(f.end) }); return nil }
 

@@ -29,7 +29,7 @@ func (c *Channel) WriteDatagram(p []byte) (sent bool, err error) {
 	c.mu.Unlock()
 	packet := c.dataPacket(dataHeader, len(p))
 	copy(packet.Payload()[dataHeader:], p)
-	if err := c.mux.t.SendPacket(packet, class); err != nil {
+	if err := c.mux.t.SendPacket(packet, class, false); err != nil {
 		return false, err
 	}
 	return true, nil

@@ -40,7 +40,7 @@ type Transport interface {
 	Receive() ([]byte, error)
 	OnReclaim(f func())
 	Send(payload []byte) error
-	SendPacket(p *transport.Packet, class transport.Class) error
+	SendPacket(p *transport.Packet, class transport.Class, more bool) error
 	QueuePacket(p *transport.Packet, class transport.Class) error
 	Close() error
 }

@@ -21,13 +21,13 @@ func (c *Channel) WriteExtended(p []byte) (int, error) { return c.write(p, dataH
 func (c *Channel) write(p []byte, header int) (int, error) {
 	total := 0
 	for len(p) > 0 {
-		n, err := c.reserve(len(p))
+		n, err := c.reserve(len(p), true)
 		if err != nil {
 			return total, err
 		}
 		packet := c.dataPacket(header, n)
 		copy(packet.Payload()[header:], p[:n])
-		if err := c.mux.t.SendPacket(packet, c.dataClass()); err != nil {
+		if err := c.mux.t.SendPacket(packet, c.dataClass(), false); err != nil {
 			return total, err
 		}
 		total += n
@@ -36,17 +36,37 @@ func (c *Channel) write(p []byte, header int) (int, error) {
 	return total, nil
 }
 
-// ReadFrom sends all of r as data until its end; it reads straight into packets.
+// ReadFrom sends all of r as data until its end; it reads straight into packets. Reads
+// must not wait: a packet may be held until the next one has returned.
 // The error is r's, or ErrEnded when the channel was closed; io.EOF is no error.
 func (c *Channel) ReadFrom(r io.Reader) (int64, error) { return c.readFrom(r, dataHeader) }
 
 // ExtendedReadFrom sends all of r as stderr data.
 func (c *Channel) ExtendedReadFrom(r io.Reader) (int64, error) { return c.readFrom(r, dataHeader+4) }
 
-func (c *Channel) readFrom(r io.Reader, header int) (int64, error) {
-	var total int64
+func (c *Channel) readFrom(r io.Reader, header int) (total int64, err error) {
+	// full is a packet that r filled. It is sent when r was asked for more, so that one
+	// system call writes both.
+	var full *transport.Packet
+	send := func(p *transport.Packet, more bool) error {
+		n := len(p.Payload()) - header
+		err := c.mux.t.SendPacket(p, c.dataClass(), more)
+		if err == nil {
+			total += int64(n)
+		}
+		return err
+	}
 	for {
-		n, err := c.reserve(maxData)
+		n, err := c.reserve(maxData, full == nil)
+		if n == 0 && full != nil {
+			if serr := send(full, false); serr != nil {
+				return total, serr
+			}
+			full = nil
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return total, err
 		}
@@ -54,15 +74,24 @@ func (c *Channel) readFrom(r io.Reader, header int) (int64, error) {
 		k, err := r.Read(packet.Payload()[header:])
 		if k < n {
 			c.unreserve(n - k)
-		}
-		if k > 0 {
 			c.setDataLength(packet, header, k)
-			if err := c.mux.t.SendPacket(packet, c.dataClass()); err != nil {
-				return total, err
+		}
+		if full != nil {
+			if serr := send(full, k > 0); serr != nil {
+				packet.Discard()
+				return total, serr
 			}
-			total += int64(k)
-		} else {
+			full = nil
+		}
+		switch {
+		case k == 0:
 			packet.Discard()
+		case k == n && err == nil:
+			full = packet
+		default:
+			if serr := send(packet, false); serr != nil {
+				return total, serr
+			}
 		}
 		if err == io.EOF {
 			return total, nil
@@ -73,19 +102,22 @@ func (c *Channel) readFrom(r io.Reader, header int) (int64, error) {
 	}
 }
 
-// reserve takes up to n bytes of the client's window, waiting for at least one.
-func (c *Channel) reserve(n int) (int, error) {
+// reserve takes up to n bytes of the client's window. It waits for at least one if it
+// may, else returns 0.
+func (c *Channel) reserve(n int, wait bool) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.sendWindow == 0 && c.state == stateOpen && !c.sentEOF {
+	for wait && c.sendWindow == 0 && c.state == stateOpen && !c.sentEOF {
 		c.cond.Wait()
 	}
 	if c.state != stateOpen || c.sentEOF {
 		return 0, ErrEnded
 	}
 	n = min(n, c.sendPacket, int(min(c.sendWindow, maxData)))
-	c.sendWindow -= uint64(n)
-	c.moved.Add(1)
+	if n > 0 {
+		c.sendWindow -= uint64(n)
+		c.moved.Add(1)
+	}
 	return n, nil
 }
 

@@ -105,7 +105,7 @@ func BenchmarkReceive(b *testing.B) {
 func sendOne(c *transport.Conn, n int) error {
 	p := transport.NewPacket(n)
 	p.Payload()[0] = msg.ChannelData
-	return c.SendPacket(p, transport.Bulk)
+	return c.SendPacket(p, transport.Bulk, false)
 }
 
 func BenchmarkSend(b *testing.B) {

@@ -90,7 +90,7 @@ func (c *Conn) startKex() error {
 	p := NewPacket(len(b))
 	copy(p.Payload(), b)
 	c.out.hold()
-	return c.out.enqueue(p, urgent, false)
+	return c.out.enqueue(p, urgent, false, false)
 }
 
 // Rekey starts a key exchange.
@@ -257,7 +257,7 @@ func (c *Conn) onKexMessage(payload []byte) error {
 	if reply != nil {
 		p := NewPacket(len(reply))
 		copy(p.Payload(), reply)
-		err = c.out.enqueue(p, urgent, false)
+		err = c.out.enqueue(p, urgent, false, false)
 	}
 	if err == nil && result != nil {
 		err = c.finishKex(result)
@@ -298,7 +298,7 @@ func (c *Conn) finishKex(result *kex.Result) error {
 		}
 		return nil
 	}
-	if err := c.out.enqueue(p, urgent, false); err != nil {
+	if err := c.out.enqueue(p, urgent, false, false); err != nil {
 		return err
 	}
 	if first && c.kx.extInfo {

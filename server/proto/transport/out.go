@@ -31,8 +31,9 @@ const (
 	// can legally cause this much only with requests that it sent before it saw
 	// our KEXINIT.
 	maxHeld = 1 << 20
-	// maxBatch is how much goes into one write(2).
-	maxBatch = 128 << 10
+	// maxBatch is how much goes into one write(2), in bytes, and maxPackets in packets.
+	maxBatch   = 128 << 10
+	maxPackets = 64
 )
 
 // ErrCancelled is returned for a packet whose Cancel was set.
@@ -65,7 +66,11 @@ type outbound struct {
 	packets uint64 // since the last NEWKEYS
 	bytes   uint64
 	deflate *deflater
+	gather  gatherer // the stream, if it is one
 }
+
+// gatherer is a stream that writes several pieces at once, as writev(2).
+type gatherer interface{ Writev(pieces [][]byte) error }
 
 type packetList struct {
 	first, last *Packet
@@ -93,6 +98,7 @@ func (l *packetList) pop() *Packet {
 
 func (o *outbound) init(c *Conn) {
 	o.conn = c
+	o.gather, _ = c.stream.(gatherer)
 	o.changed.L = &o.mu
 	o.cipher = cipher.Plain()
 }
@@ -100,7 +106,9 @@ func (o *outbound) init(c *Conn) {
 // enqueue queues p and sees to it that somebody writes it. With wait set, the
 // caller is a producer of data: it waits while its class is full and does the
 // writing itself. Others never wait once the connection is authenticated.
-func (o *outbound) enqueue(p *Packet, class Class, wait bool) error {
+//
+// A producer that has more to come leaves the packet for its next one to take along.
+func (o *outbound) enqueue(p *Packet, class Class, wait, more bool) error {
 	o.mu.Lock()
 	for wait && o.err == nil && o.queue[class].bytes >= maxQueued && !p.cancelled() {
 		o.changed.Wait()
@@ -119,6 +127,10 @@ func (o *outbound) enqueue(p *Packet, class Class, wait bool) error {
 		return err
 	}
 	o.queue[class].push(p)
+	if more && o.queue[class].bytes+len(p.buf) <= maxBatch {
+		o.mu.Unlock()
+		return nil
+	}
 	start := o.startWriting()
 	o.mu.Unlock()
 	if !start {
@@ -254,45 +266,52 @@ func (o *outbound) abandon() {
 	_ = o.conn.stream.Close()
 }
 
-// writeBatch seals the next packets and writes them at once. A packet that is
-// alone (the common case of a bulk stream) is written from where it stands.
-func (o *outbound) writeBatch() error {
+// batch is packets that are written together, each from where it stands.
+type batch struct {
+	packets [maxPackets]*Packet
+	pieces  [maxPackets][]byte
+}
+
+var batchPool = sync.Pool{New: func() any { return new(batch) }}
+
+// writeBatch seals the next packets and writes them at once.
+func (o *outbound) writeBatch() (err error) {
 	p := o.take()
 	if p == nil {
 		return nil
 	}
-	defer func() { p.release() }()
-	sealed, err := o.seal(p)
-	if err != nil {
-		return err
-	}
-	next := o.take()
-	if next == nil {
-		_, err = o.conn.stream.Write(sealed)
-		return err
-	}
-	holder := batchPool.Get().(*[]byte)
-	defer batchPool.Put(holder)
-	batch := append((*holder)[:0], sealed...)
-	for next != nil {
-		p.release()
-		p = next
-		if sealed, err = o.seal(p); err != nil {
-			return err
-		}
-		batch = append(batch, sealed...)
-		if next = nil; len(batch) < maxBatch {
-			next = o.take()
+	b, n, size := batchPool.Get().(*batch), 0, 0
+	for p != nil && err == nil {
+		b.packets[n] = p
+		b.pieces[n], err = o.seal(p)
+		size += len(b.pieces[n])
+		n++
+		if p = nil; size < maxBatch && n < maxPackets {
+			p = o.take()
 		}
 	}
-	_, err = o.conn.stream.Write(batch)
+	if err == nil {
+		err = o.writePieces(b.pieces[:n])
+	}
+	for i := range n {
+		b.packets[i].release()
+		b.packets[i], b.pieces[i] = nil, nil
+	}
+	batchPool.Put(b)
 	return err
 }
 
-var batchPool = sync.Pool{New: func() any {
-	b := make([]byte, 0, maxBatch+headRoom+largePayload+tailRoom)
-	return &b
-}}
+func (o *outbound) writePieces(pieces [][]byte) error {
+	if len(pieces) > 1 && o.gather != nil {
+		return o.gather.Writev(pieces)
+	}
+	for _, piece := range pieces {
+		if _, err := o.conn.stream.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // seal compresses, frames and encrypts one packet, and runs what is to follow it.
 func (o *outbound) seal(p *Packet) ([]byte, error) {

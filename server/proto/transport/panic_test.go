@@ -87,7 +87,7 @@ func TestThreat34Writer(t *testing.T) {
 				t.Errorf("recovered %v", v)
 			}
 		}()
-		_ = c.SendPacket(transport.NewPacket(100), transport.Bulk)
+		_ = c.SendPacket(transport.NewPacket(100), transport.Bulk, false)
 	}()
 	check(c, stream)
 }

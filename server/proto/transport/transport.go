@@ -256,17 +256,22 @@ func (c *Conn) Send(payload []byte) error {
 	case payload[0] == msg.UserauthSuccess:
 		p.after = func() error { c.phase = msg.Connection; return nil }
 	}
-	return c.out.enqueue(p, Control, false)
+	return c.out.enqueue(p, Control, false, false)
 }
 
 // SendPacket queues a packet of data that the caller filled; the packet belongs
 // to the transport from then on. It waits while the class has too much queued, and
-// usually writes the packet before it returns.
-func (c *Conn) SendPacket(p *Packet, class Class) error { return c.out.enqueue(p, class, true) }
+// usually writes the packet before it returns. With more set it may leave that to
+// the caller's next call, which has to follow at once.
+func (c *Conn) SendPacket(p *Packet, class Class, more bool) error {
+	return c.out.enqueue(p, class, true, more)
+}
 
 // QueuePacket queues a packet that must keep its order with data of that class,
 // without waiting.
-func (c *Conn) QueuePacket(p *Packet, class Class) error { return c.out.enqueue(p, class, false) }
+func (c *Conn) QueuePacket(p *Packet, class Class) error {
+	return c.out.enqueue(p, class, false, false)
+}
 
 // Begin is called once, by the goroutine of Receive, when the connection phase
 // starts for good on this side: compression starts, the copies of the keys that
@@ -293,7 +298,7 @@ func (c *Conn) Disconnect(reason uint32, text string) {
 	b = wire.AppendText(wire.AppendText(b, text), "")
 	p := NewPacket(len(b))
 	copy(p.Payload(), b)
-	_ = c.out.enqueue(p, urgent, false)
+	_ = c.out.enqueue(p, urgent, false, false)
 	c.out.drain(disconnectWait)
 	c.Close()
 }

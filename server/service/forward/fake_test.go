@@ -110,8 +110,8 @@ func (e end) Receive() ([]byte, error) {
 func (e end) Send(b []byte) error { return e.out.put(b, false, never) }
 func (e end) Close() error        { e.in.close(); e.out.close(); return nil }
 
-func (e end) SendPacket(p *transport.Packet, _ transport.Class) error  { return e.send(p, true) }
-func (e end) QueuePacket(p *transport.Packet, _ transport.Class) error { return e.send(p, false) }
+func (e end) SendPacket(p *transport.Packet, _ transport.Class, _ bool) error { return e.send(p, true) }
+func (e end) QueuePacket(p *transport.Packet, _ transport.Class) error        { return e.send(p, false) }
 
 func (e end) send(p *transport.Packet, wait bool) error {
 	defer p.Discard()

@@ -53,14 +53,16 @@ func (e *end) Send(b []byte) error {
 	return nil
 }
 
-func (e *end) SendPacket(p *transport.Packet, _ transport.Class) error {
+func (e *end) SendPacket(p *transport.Packet, _ transport.Class, _ bool) error {
 	if p.Cancel != nil && p.Cancel.Load() {
 		return transport.ErrCancelled
 	}
 	return e.Send(p.Payload())
 }
 
-func (e *end) QueuePacket(p *transport.Packet, c transport.Class) error { return e.SendPacket(p, c) }
+func (e *end) QueuePacket(p *transport.Packet, c transport.Class) error {
+	return e.SendPacket(p, c, false)
+}
 
 func (e *end) Close() error {
 	for _, x := range []*end{e, e.other} {
