@@ -62,6 +62,9 @@ test_needs() {
 	need nix-bin has nix-shell
 	need shellcheck has shellcheck
 	need mandoc has mandoc
+	need ssh-audit has ssh-audit
+	need mosh has mosh
+	need logwatch test -r /usr/share/logwatch/scripts/services/sshd
 }
 
 install_missing() {

@@ -103,7 +103,7 @@ func helper(t testing.TB) string {
 }
 
 // limit is how long one client may run.
-const limit = 90 * time.Second
+const limit = 4 * time.Minute
 
 // result is what a client did.
 type result struct {

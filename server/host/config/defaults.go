@@ -3,6 +3,10 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"nano_ssh_server/server/proto/algo"
 )
 
 // Profile is a set of defaults that depends on the name the server runs under.
@@ -14,6 +18,18 @@ type Profile struct {
 	XAuth      string
 	Subsystem  []Subsystem
 	IncludeDir string // of relative Include patterns; "": the including file's
+	// KexAlgorithms and MACs are the defaults of these, which + - and ^ change; nil: sshd's.
+	KexAlgorithms, MACs []string
+}
+
+func (p *Profile) algorithms(f *algo.Family) []string {
+	if p != nil && f == algo.Kex && p.KexAlgorithms != nil {
+		return p.KexAlgorithms
+	}
+	if p != nil && f == algo.MAC && p.MACs != nil {
+		return p.MACs
+	}
+	return f.Default
 }
 
 // SshdProfile returns the defaults of sshd(8) on Debian.
@@ -33,7 +49,9 @@ func SshdProfile() Profile {
 }
 
 // NanoProfile returns the defaults of nano_ssh_server without a configuration:
-// port 2222, no pid file, the sftp server that needs no program, one Ed25519 host key in dir, which NanoDir names.
+// port 2222, no pid file, the sftp server that needs no program, one Ed25519 host key
+// in dir, which NanoDir names. Of sshd's algorithms it has those that ssh-audit does
+// not warn of: no NIST curves, no 64-bit tags, no MAC of plain text.
 func NanoProfile(dir string) Profile {
 	p := SshdProfile()
 	p.Port = 2222
@@ -41,6 +59,8 @@ func NanoProfile(dir string) Profile {
 	p.HostKey = []string{filepath.Join(dir, "ssh_host_ed25519_key")}
 	p.PidFile = ""
 	p.IncludeDir = ""
+	p.KexAlgorithms = slices.DeleteFunc(slices.Clone(algo.DefaultKex), func(name string) bool { return strings.HasPrefix(name, "ecdh-") })
+	p.MACs = []string{"umac-128-etm@openssh.com", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"}
 	return p
 }
 

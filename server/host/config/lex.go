@@ -130,6 +130,7 @@ type line struct {
 	words   []string
 	unset   bool // the arguments are only a comment: the line sets nothing
 	notices *[]Notice
+	profile *Profile // nil: sshd's
 }
 
 // next takes the next argument; "" if there is none or it is empty.

@@ -22,7 +22,7 @@ func algorithms(name string, where scope, family *algo.Family, field func(*Confi
 			if arg == "" {
 				return l.errorf("%s missing argument.", l.keyword)
 			}
-			names, err := family.Expand(arg)
+			names, err := family.Expand(arg, l.profile.algorithms(family))
 			if err != nil {
 				text := l.errorf("%s", err.Error()).Error()
 				if family == algo.Kex {
@@ -33,7 +33,7 @@ func algorithms(name string, where scope, family *algo.Family, field func(*Confi
 			*field(c) = names
 			return nil
 		},
-		preset: func(c *Config, _ *Profile) { *field(c) = slices.Clone(family.Default) },
+		preset: func(c *Config, p *Profile) { *field(c) = slices.Clone(p.algorithms(family)) },
 		dump:   func(d *dumper, c *Config) { d.line(strings.Join(*field(c), ",")) },
 	}
 }

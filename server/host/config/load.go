@@ -217,7 +217,8 @@ func (ld *loader) port(text string) {
 
 // setting stores the value of a flag through its keyword.
 func (ld *loader) setting(s Setting) {
-	l := &line{file: commandLineName, keyword: s.Keyword, text: s.Value, words: []string{s.Value}, notices: &ld.file.notices}
+	l := &line{file: commandLineName, keyword: s.Keyword, text: s.Value, words: []string{s.Value},
+		notices: &ld.file.notices, profile: &ld.file.profile}
 	row := lookup(strings.ToLower(s.Keyword))
 	if row == nil {
 		ld.problem(l.errorf("Bad configuration option: %s", s.Keyword))
@@ -237,7 +238,7 @@ func (ld *loader) text(name, text string, depth int) {
 
 // line reads one line and does what it says.
 func (ld *loader) line(name string, number int, text string, depth int) {
-	l := &line{file: name, number: number, notices: &ld.file.notices}
+	l := &line{file: name, number: number, notices: &ld.file.notices, profile: &ld.file.profile}
 	keyword, rest, ok, unbalanced := splitKeyword(text)
 	switch {
 	case unbalanced:

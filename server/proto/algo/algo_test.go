@@ -126,7 +126,7 @@ func TestFamilyErrors(t *testing.T) {
 		{Cipher, "-aes*", ""},
 		{MAC, "+hmac-sha1,hmac-md5-96-etm@openssh.com", ""},
 	} {
-		names, err := c.f.Expand(c.list)
+		names, err := c.f.Expand(c.list, c.f.Default)
 		text := ""
 		if err != nil {
 			text = err.Error()
@@ -191,7 +191,7 @@ func FuzzExpand(f *testing.F) {
 					t.Fatalf("%v", names)
 				}
 			}
-			if _, err := family.Expand(list); err == nil && family.Check(list) != nil {
+			if _, err := family.Expand(list, family.Default); err == nil && family.Check(list) != nil {
 				t.Fatal("expanded a bad list")
 			}
 		}

@@ -36,11 +36,11 @@ func (f *Family) Check(list string) error {
 }
 
 // Expand is Check, then the function Expand with the family's names.
-func (f *Family) Expand(list string) ([]string, error) {
+func (f *Family) Expand(list string, defaults []string) ([]string, error) {
 	if err := f.Check(list); err != nil {
 		return nil, err
 	}
-	names, err := Expand(list, f.Default, f.All)
+	names, err := Expand(list, defaults, f.All)
 	if err != nil {
 		return nil, &ListError{f.Complaint, list}
 	}
