@@ -176,7 +176,7 @@ func handleRecord(record func(c *Connection, tty string, pid int) error) func(*C
 // withoutPreauth are the only lines of a gate that do not end with [preauth]: those
 // that sshd writes before it has split. A gate in foreign hands must not be able
 // to write that it let somebody in.
-var withoutPreauth = []string{"kex_exchange_identification: ", "banner exchange: "}
+var withoutPreauth = []string{"kex_exchange_identification: ", "banner exchange: ", "Protocol major versions differ: "}
 
 func handleLog(c *Connection, payload []byte, _ *Answer) error {
 	var l ipc.LogLine
