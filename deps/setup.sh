@@ -63,7 +63,9 @@ test_needs() {
 	need shellcheck has shellcheck
 	need mandoc has mandoc
 	need ssh-audit has ssh-audit
+	need fail2ban has fail2ban-regex
 	need mosh has mosh
+	need ansible-core has ansible
 	need logwatch test -r /usr/share/logwatch/scripts/services/sshd
 }
 
