@@ -51,7 +51,7 @@ func (s *server) begin(fds []int, peer monitor.Peer, leave func()) *connection {
 		s: s, id: s.lastID.Add(1), settings: now, monitor: monitor.New(now.shared, peer), peer: peer,
 		leave: sync.OnceFunc(leave), fds: fds, done: make(chan struct{}),
 	}
-	c.monitor.Log().Connection(peer.RemoteHost, peer.RemotePort, peer.LocalHost, peer.LocalPort, "")
+	c.monitor.Log().Connection(peer.RemoteHost, peer.RemotePort, peer.LocalHost, peer.LocalPort, peer.RDomain)
 	if d := now.base.LoginGraceTime; d > 0 {
 		c.grace = time.AfterFunc(d, c.expire)
 	}

@@ -46,7 +46,7 @@ type Serve func(*Session) error
 // Identification is the server's version line (RFC 4253 section 4.2), with
 // VersionAddendum behind it.
 func Identification(addendum string) string {
-	line := "SSH-2.0-nano_ssh_server_" + Version
+	line := "SSH-2.0-" + softwareVersion
 	if addendum != "" && addendum != "none" {
 		line += " " + addendum
 	}

@@ -79,6 +79,7 @@ func peerOf(fd int, remote unix.Sockaddr) monitor.Peer {
 	var p monitor.Peer
 	p.RemoteHost, p.RemotePort = nameOf(remote)
 	p.LocalHost, p.LocalPort = nameOf(local)
+	p.RDomain, _ = unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
 	return p
 }
 

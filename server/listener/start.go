@@ -26,6 +26,17 @@ import (
 // Version is the product's; the identification line carries it.
 const Version = "0.1.0"
 
+// softwareVersion is what a client is told, and what Match version compares with.
+const softwareVersion = "nano_ssh_server_" + Version
+
+// localUser is the name of the account that the server runs as.
+func localUser() string {
+	if a, err := user.System.Current(); err == nil {
+		return a.Name
+	}
+	return ""
+}
+
 // exitFault is the status after a fault of the configuration, the keys or the
 // addresses, as sshd's.
 const exitFault = 255
@@ -154,7 +165,7 @@ func (s *server) start(args []string) error {
 }
 
 func versionLine() string {
-	return fmt.Sprintf("nano_ssh_server_%s, %s, libsodium %s", Version, libcrypto.VersionText(), sodium.Version())
+	return fmt.Sprintf("%s, %s, libsodium %s", softwareVersion, libcrypto.VersionText(), sodium.Version())
 }
 
 // background reports whether this process is to become a daemon: only as sshd,
@@ -327,7 +338,7 @@ func (s *server) ownKey(c *config.Config) bool {
 
 // share makes what the monitor needs for a configuration.
 func (s *server) share(file *config.File, keys *hostkey.Set) *monitor.Shared {
-	sh := &monitor.Shared{File: file, Keys: keys, Users: user.System, Log: s.log}
+	sh := &monitor.Shared{File: file, Keys: keys, Users: user.System, Log: s.log, Version: softwareVersion, LocalUser: localUser()}
 	if old := s.settings.Load(); old != nil {
 		sh.Verifier, sh.Secret = old.shared.Verifier, old.shared.Secret
 		sh.ProgramDir = old.shared.ProgramDir
@@ -400,6 +411,7 @@ func (s *server) dump(file *config.File) error {
 	c, origin := file.Base(), file.Origin
 	if len(s.opts.specs) > 0 || s.opts.dump {
 		info := config.NewTestInfo()
+		info.Version, info.LocalUser = softwareVersion, localUser()
 		for _, spec := range s.opts.specs {
 			if err := info.AddSpec(spec); err != nil {
 				return &exitError{1, err.Error()}

@@ -50,6 +50,9 @@ type Shared struct {
 	// HostbasedAuthentication; nil: the machine's.
 	Resolver  auth.Resolver
 	HostFiles *auth.HostFiles
+	// Version and LocalUser are what Match compares with: the program's version and the
+	// name of the account that it runs as.
+	Version, LocalUser string
 	// Secret blurs the time of failures for each user name differently.
 	Secret [16]byte
 }
@@ -59,6 +62,7 @@ type Shared struct {
 type Peer struct {
 	RemoteHost, LocalHost string
 	RemotePort, LocalPort int
+	RDomain               string // the device that the socket is bound to: a routing domain (VRF); "": none
 }
 
 // Connection is the monitor's side of one connection. One goroutine at a time asks

@@ -36,7 +36,8 @@ func (c *Connection) Start(name, style, wanted string) (banner string) {
 	account := c.lookup(name)
 	info := &config.MatchInfo{
 		User: name, InvalidUser: account == nil, Host: c.hostName(), Addr: c.peer.RemoteHost,
-		LocalAddr: c.peer.LocalHost, LocalPort: c.peer.LocalPort,
+		LocalAddr: c.peer.LocalHost, LocalPort: c.peer.LocalPort, RDomain: c.peer.RDomain,
+		Version: c.shared.Version, LocalUser: c.shared.LocalUser,
 	}
 	if account != nil {
 		info.Groups = func() []string { return c.shared.Users.GroupNames(account) }

@@ -3,6 +3,7 @@ package interop
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,5 +85,24 @@ func TestSessionMatch(t *testing.T) {
 			}
 			each(t)
 		}
+	})
+}
+
+// TestMatchServer: criteria about the server and the socket that took the connection.
+func TestMatchServer(t *testing.T) {
+	t.Parallel()
+	harness.SkipPeer(t, "it has another version")
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		user := "root"
+		if m == harness.AsUser {
+			user = "*,!root"
+		}
+		port := strconv.Itoa(harness.FreePort(t))
+		s := harness.Start(t, harness.Options{Mode: m, Config: "ListenAddress 127.0.0.1:" + port + " rdomain lo", Match: "" +
+			"Match version OpenSSH_*,!nano*\n ForceCommand echo wrong\n" +
+			"Match version nano_ssh_server_* localuser " + user + " rdomain lo\n ForceCommand echo bound\n" +
+			"Match version nano_ssh_server_* localuser " + user + "\n ForceCommand echo free\n"})
+		openssh(t, s).expect("true", "free", 0)
+		openssh(t, s, "-p", port, "-o", "HostKeyAlias=[127.0.0.1]:"+strconv.Itoa(s.Port)).expect("true", "bound", 0)
 	})
 }

@@ -20,9 +20,9 @@ type MatchInfo struct {
 	LocalAddr   string
 	LocalPort   int
 	RDomain     string
-	Version     string // version string, for example "OpenSSH_10.0"
+	Version     string // of this server, for example "nano_ssh_server_1.0"
 	// LocalUser, SessionType and Command serve criteria of ssh_config(5) that
-	// sshd lacks: the account the server runs under, and for a session that
+	// sshd lacks: the account the server runs as, and for a session that
 	// asks for its program shell, exec or subsystem, and the command line or
 	// the subsystem's name that it asks for.
 	LocalUser   string
