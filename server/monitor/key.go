@@ -227,10 +227,7 @@ func (c *Connection) nameKey(key sshkey.PublicKey) string {
 
 // fingerprint is that of FingerprintHash.
 func (c *Connection) fingerprint(blob []byte) string {
-	if strings.EqualFold(c.cfg.FingerprintHash, "MD5") {
-		return sshkey.FingerprintMD5(blob)
-	}
-	return sshkey.FingerprintSHA256(blob)
+	return sshkey.Fingerprint(c.cfg.FingerprintHash, blob)
 }
 
 // keyText is a key as ExposeAuthInfo shows it: type and base64.

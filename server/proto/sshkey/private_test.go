@@ -164,8 +164,11 @@ func testKeygenFile(t *testing.T, path string) {
 		fields[len(fields)-1] != "("+TypeName(key.Public().Type())+")" {
 		t.Errorf("%s: %d %s %s", listed, key.Public().Bits(), FingerprintSHA256(key.Public().Blob()), TypeName(key.Public().Type()))
 	}
-	if listed := string(keygen(t, "-l", "-E", "md5", "-f", path+".pub")); strings.Fields(listed)[1] != FingerprintMD5(key.Public().Blob()) {
-		t.Errorf("%s: %s", listed, FingerprintMD5(key.Public().Blob()))
+	for _, hash := range []string{"MD5", "SHA1", "SHA256", "SHA384", "SHA512"} {
+		listed := string(keygen(t, "-l", "-E", strings.ToLower(hash), "-f", path+".pub"))
+		if got := Fingerprint(hash, key.Public().Blob()); strings.Fields(listed)[1] != got {
+			t.Errorf("%s: %s", listed, got)
+		}
 	}
 	ours, err := MarshalPrivate(key, "ours")
 	if err != nil {

@@ -48,11 +48,22 @@ func TypeName(keyType string) string {
 	return t.name
 }
 
-// FingerprintSHA256 returns "SHA256:" and the hash of a public key blob in base64
-// without padding. For a certificate, take the blob of its key, as OpenSSH does.
-func FingerprintSHA256(blob []byte) string {
-	sum, _ := libcrypto.Digest("sha256", nil, blob) // fails for unknown names only
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum)
+// FingerprintSHA256 is Fingerprint with the hash that everybody shows.
+func FingerprintSHA256(blob []byte) string { return Fingerprint("SHA256", blob) }
+
+// Fingerprint returns the hash of a public key blob under a name of FingerprintHash
+// (MD5, SHA1, SHA256, SHA384, SHA512), and that name before it: in base64 without
+// padding, MD5's as pairs of hexadecimal digits. Other names are SHA256. For a certificate, take
+// the blob of its key, as OpenSSH does.
+func Fingerprint(hash string, blob []byte) string {
+	if hash == "MD5" {
+		return FingerprintMD5(blob)
+	}
+	sum, err := libcrypto.Digest(strings.ToLower(hash), nil, blob)
+	if err != nil {
+		return FingerprintSHA256(blob)
+	}
+	return hash + ":" + base64.RawStdEncoding.EncodeToString(sum)
 }
 
 // FingerprintMD5 returns "MD5:" and the hash of a public key blob as pairs of
