@@ -76,7 +76,7 @@ func (l *Login) policy() *session.Policy {
 		KeyEnvironment: p.Environment,
 		RemoteAddr:     l.Place.RemoteHost, RemotePort: strconv.Itoa(int(l.Place.RemotePort)),
 		LocalAddr: l.Place.LocalHost, LocalPort: strconv.Itoa(int(l.Place.LocalPort)),
-		PrintMotd: s.PrintMotd, PrintLastLog: s.PrintLastLog, PasswordExpired: l.Grant.PasswordExpired,
+		PrintMotd: s.PrintMotd, PasswordExpired: l.Grant.PasswordExpired,
 		MaxSessions: int(s.MaxSessions), XAuthLocation: s.XAuthLocation, ProgramDir: s.ProgramDir,
 		OpenSSHClient: strings.HasPrefix(l.State.ClientVersion, "SSH-2.0-OpenSSH"),
 		Log:           sessionLog{l.Monitor.Log()},

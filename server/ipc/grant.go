@@ -60,7 +60,7 @@ type Settings struct {
 	ForceCommand, ChrootDirectory                  string
 	PermitTTY, PermitUserRC, PermitUserEnvironment bool
 	PermitUserEnvironmentPatterns                  string
-	PrintMotd, PrintLastLog, ExposeAuthInfo        bool
+	PrintMotd, ExposeAuthInfo                      bool
 	AcceptEnv, SetEnv                              []string
 	Subsystems                                     []Subsystem
 	MaxSessions                                    int32
@@ -188,7 +188,7 @@ func (c *codec) settings(s *Settings) {
 	c.text(&s.ForceCommand, &s.ChrootDirectory)
 	c.bool(&s.PermitTTY, &s.PermitUserRC, &s.PermitUserEnvironment)
 	c.text(&s.PermitUserEnvironmentPatterns)
-	c.bool(&s.PrintMotd, &s.PrintLastLog, &s.ExposeAuthInfo)
+	c.bool(&s.PrintMotd, &s.ExposeAuthInfo)
 	c.texts(&s.AcceptEnv, &s.SetEnv)
 	list(c, &s.Subsystems, func(v *Subsystem) { c.text(&v.Name, &v.Command) })
 	c.int32(&s.MaxSessions)

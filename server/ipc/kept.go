@@ -26,8 +26,8 @@ type KeptConnection struct {
 	Host        string // the peer's name, if UseDNS found one
 	SessionID   []byte
 	MaxSessions int32
-	HasLast     bool   // LastLogin is read
-	LastLogin   string // what the user is told of the previous login
+	HasMessage  bool   // Message is made
+	Message     string // what the user is told at the login
 	Terminals   []KeptTerminal
 }
 
@@ -38,8 +38,8 @@ func (m *KeptConnection) fields(c *codec) {
 	c.text(&m.User, &m.Host)
 	c.bytes(&m.SessionID)
 	c.int32(&m.MaxSessions)
-	c.bool(&m.HasLast)
-	c.text(&m.LastLogin)
+	c.bool(&m.HasMessage)
+	c.text(&m.Message)
 	list(c, &m.Terminals, func(t *KeptTerminal) { c.text(&t.Name); c.uint32(&t.PID) })
 }
 

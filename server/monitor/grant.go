@@ -68,7 +68,7 @@ func plainSettings(c *config.Config, level log.Level) ipc.Settings {
 		ForceCommand: c.ForceCommand,
 		PermitTTY:    c.PermitTTY, PermitUserRC: c.PermitUserRC, PermitUserEnvironment: c.PermitUserEnvironment,
 		PermitUserEnvironmentPatterns: c.PermitUserEnvironmentPatterns,
-		PrintMotd:                     c.PrintMotd, PrintLastLog: c.PrintLastLog, ExposeAuthInfo: c.ExposeAuthInfo,
+		PrintMotd:                     c.PrintMotd, ExposeAuthInfo: c.ExposeAuthInfo,
 		AcceptEnv: c.AcceptEnv, SetEnv: c.SetEnv,
 		MaxSessions: int32(c.MaxSessions), XAuthLocation: c.XAuthLocation,
 

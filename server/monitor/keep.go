@@ -25,8 +25,8 @@ func (c *Connection) Keep() ipc.KeptConnection {
 		},
 		MaxSessions: int32(c.cfg.MaxSessions),
 	}
-	if t.last != nil {
-		k.HasLast, k.LastLogin = true, *t.last
+	if t.message != nil {
+		k.HasMessage, k.Message = true, *t.message
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.names)) {
 		k.Terminals = append(k.Terminals, ipc.KeptTerminal{Name: name, PID: uint32(t.names[name].pid)})
@@ -52,8 +52,8 @@ func Resume(s *Shared, a *ipc.Account, k *ipc.KeptConnection) *Connection {
 		},
 	}
 	c.grant = &Grant{User: k.User, Account: c.account, Config: c.cfg}
-	if k.HasLast {
-		c.terminals.last = &k.LastLogin
+	if k.HasMessage {
+		c.terminals.message = &k.Message
 	}
 	c.terminals.names = map[string]*recorded{}
 	for _, t := range k.Terminals {

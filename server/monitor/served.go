@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,9 +67,9 @@ func (c *Connection) Nologin() (text []byte, line string, closed bool) {
 
 // terminals are those that a connection has.
 type terminals struct {
-	mu    sync.Mutex
-	names map[string]*recorded
-	last  *string // what LoginMessage says; nil: not read
+	mu      sync.Mutex
+	names   map[string]*recorded
+	message *string // what LoginMessage says; nil: not made
 }
 
 // recorded is a terminal and the login that was recorded on it.
@@ -86,7 +87,7 @@ func (c *Connection) OpenPTY() (master, slave *os.File, name string, err error) 
 	if len(t.names) >= 2*max(c.cfg.MaxSessions, 1) {
 		return nil, nil, "", errManyTerminals
 	}
-	c.noteLastLogin()
+	c.noteMessage()
 	master, slave, name, err = pty.Open()
 	if err != nil {
 		return nil, nil, "", err
@@ -123,32 +124,42 @@ func (c *Connection) closePTY(name string) error {
 	return nil
 }
 
-// noteLastLogin reads when the user was here before, once: the login that is
-// being recorded replaces it. The lock is held.
-func (c *Connection) noteLastLogin() {
+// noteMessage makes what the user is told at the login, once: that the account or the
+// password will expire, and when the user was here before, before the login that is
+// being recorded replaces that. The lock is held.
+func (c *Connection) noteMessage() {
 	t := &c.terminals
-	if t.last != nil || c.shared.Records == nil {
+	if t.message != nil {
 		return
 	}
-	t.last = new(string)
+	t.message = new(string)
+	if c.shadow != nil {
+		byPassword := slices.ContainsFunc(c.authInfo, func(method string) bool {
+			return strings.HasPrefix(method, "password") || strings.HasPrefix(method, interactive)
+		})
+		*t.message = c.shadow.Warnings(time.Now(), byPassword)
+	}
+	if c.shared.Records == nil || !c.cfg.PrintLastLog {
+		return
+	}
 	at, host, err := c.shared.Records.LastLogin(c.account.UID)
 	if err != nil {
 		c.log.Info("%v", err)
 		return
 	}
-	*t.last = login.LastLogin(at, host)
+	*t.message += login.LastLogin(at, host)
 }
 
-// LoginMessage is what the user sees about the previous login.
+// LoginMessage is what the user sees before the message of the day.
 func (c *Connection) LoginMessage() string {
 	c.must(ipc.LoginMessage)
 	t := &c.terminals
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last == nil {
+	if t.message == nil {
 		return ""
 	}
-	return *t.last
+	return *t.message
 }
 
 // LoginRecord and LogoutRecord note that a session's first process runs on a

@@ -53,6 +53,7 @@ var entries = []entry{
 	{"nanohash-2b", "/bin/sh", hashBcrypt, normalAging},
 	{"nanolocked", "/bin/sh", "!" + hashYescrypt, normalAging},
 	{"nanoexpired", "/bin/sh", hashYescrypt, "20000:0:99999:7::10:"},
+	{"nanowarned", "/bin/sh", hashYescrypt, "20000:0:99999:99999::99999:"}, // both ends are near, by their warning times
 	{"nanochange", "/bin/sh", hashYescrypt, "0:0:99999:7:::"},
 	{"nanonoshell", "/no/such/shell", hashYescrypt, normalAging},
 	{"nanoempty", "/bin/sh", "", normalAging},

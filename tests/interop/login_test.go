@@ -3,6 +3,7 @@ package interop
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,6 +88,30 @@ func TestAccounts(t *testing.T) {
 		} else {
 			openssh(t, s).refused()
 		}
+	}
+}
+
+// TestExpiryWarnings: who logs in is told in a terminal what will expire, and nowhere else;
+// of the password only who used it.
+func TestExpiryWarnings(t *testing.T) {
+	t.Parallel()
+	harness.NeedRoot(t)
+	s := harness.Start(t, harness.Options{Mode: harness.AsRoot, Config: "MaxStartups 100"})
+	for _, byPassword := range []bool{false, true} {
+		c := openssh(t, s)
+		if byPassword {
+			c = withPassword(t, s, harness.Password)
+		}
+		c.user = "nanowarned"
+		c.expect("echo in", "in", 0)
+		term := openTerminal(t, c.cmd(nil, ""))
+		term.wait(`Your account will expire in \d+ days\.\s`)
+		term.wait(`[$#] $`)
+		if regexp.MustCompile(`Your password will expire in \d+ days\.\s`).MatchString(term.shown()) != byPassword {
+			t.Errorf("by password %v: %q", byPassword, term.shown())
+		}
+		term.typed("exit\r")
+		term.exit(0)
 	}
 }
 

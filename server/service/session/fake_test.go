@@ -370,7 +370,7 @@ func testPolicy(t *testing.T) *Policy {
 	a.Home, a.Shell = t.TempDir(), "/bin/sh"
 	// A home with a shell's start files of the machine's own would be no test.
 	return &Policy{
-		Account: a, PermitPTY: true, PermitUserRC: true, PrintMotd: true, PrintLastLog: true, MaxSessions: 1000,
+		Account: a, PermitPTY: true, PermitUserRC: true, PrintMotd: true, MaxSessions: 1000,
 		RemoteAddr: "192.0.2.7", RemotePort: "50000", LocalAddr: "192.0.2.1", LocalPort: "22", Log: &logged{},
 	}
 }

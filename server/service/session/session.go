@@ -60,10 +60,10 @@ type Policy struct {
 
 	RemoteAddr, RemotePort, LocalAddr, LocalPort string
 
-	PrintMotd, PrintLastLog bool
-	PasswordExpired         bool // nothing but a change of the password is allowed
-	MaxSessions             int  // on this connection; 0: none, forwarding only
-	AuthInfoFile            string
+	PrintMotd       bool
+	PasswordExpired bool // nothing but a change of the password is allowed
+	MaxSessions     int  // on this connection; 0: none, forwarding only
+	AuthInfoFile    string
 	// ProgramDir has scp, for commands that find none elsewhere; "": none.
 	ProgramDir string
 	// SetServiceClass takes, when a session starts, the value of IPQoS for sessions with
@@ -102,7 +102,7 @@ type Opener interface {
 	// ClosePTY takes it back; the master is still open, so that the name is still it.
 	ClosePTY(name string)
 	// LoginMessage is what a user sees at login before the message of the day:
-	// the last login. It is asked once for a connection.
+	// what will expire, the last login. It is asked once for a connection.
 	LoginMessage() string
 	// LoginRecord and LogoutRecord note that a session's first process runs on a
 	// terminal, and that it has ended.
@@ -240,7 +240,7 @@ func (s *Server) loginMessage() string {
 	again := s.greeted
 	s.greeted = true
 	s.mu.Unlock()
-	if again || !s.policy.PrintLastLog {
+	if again {
 		return ""
 	}
 	return s.opener.LoginMessage()
