@@ -1,10 +1,13 @@
 package privsep
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,4 +194,70 @@ func TestRestart(t *testing.T) {
 	}
 	a.Close()
 	harness.Eventually(t, patience, "the end of alice's process", func() bool { return !harness.Running(p) })
+}
+
+// TestRestartFromWithin restarts the service from a session that goes through it, as an
+// administrator does by `service ssh restart`, then reloads it from another.
+func TestRestartFromWithin(t *testing.T) {
+	dir := t.TempDir()
+	pidFile := filepath.Join(dir, "pid")
+	s := start(t, "PermitRootLogin yes\nPidFile "+pidFile)
+	pid := func() int {
+		text, _ := os.ReadFile(pidFile)
+		n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return n
+	}
+	x, stdin, lines := conversation(t, login(t, s, "root"), fmt.Sprintf(
+		`old=$(cat %[1]s); program=$(readlink /proc/$old/exe); kill $old; while kill -0 $old 2>/dev/null; do :; done
+		bash -c "exec -a $program/../sshd $program -f %[2]s -E %[3]s/log" && until [ -s %[1]s ]; do :; done
+		echo restarted; read line; exit 7`, pidFile, s.ConfigFile, dir))
+	if line, _ := lines.ReadString('\n'); line != "restarted\n" {
+		t.Fatalf("%q", line)
+	}
+	next := pid()
+	t.Cleanup(func() { // nobody's child
+		_ = syscall.Kill(next, syscall.SIGTERM)
+		harness.Eventually(t, patience, "the new server's end", func() bool { return !harness.Running(next) })
+	})
+	if next == s.PID() || next == 0 {
+		t.Fatalf("the new server is process %d", next)
+	}
+	a := login(t, s, alice)
+	if got := output(t, a, "id -un"); got != alice {
+		t.Errorf("%q", got)
+	}
+	fmt.Fprintln(stdin)
+	exitStatus(t, x, 7)
+
+	x, stdin, lines = conversation(t, login(t, s, "root"), fmt.Sprintf("kill -HUP $(cat %s); echo reloaded; read line; exit 8", pidFile))
+	if line, _ := lines.ReadString('\n'); line != "reloaded\n" {
+		t.Fatalf("%q", line)
+	}
+	harness.Eventually(t, patience, "a reload", func() bool {
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
+		return strings.Contains(string(log), "Received SIGHUP; restarting.")
+	})
+	if got := output(t, login(t, s, bob), "id -un"); got != bob {
+		t.Errorf("%q", got)
+	}
+	if pid() != next {
+		t.Errorf("process %d after a reload of %d", pid(), next)
+	}
+	fmt.Fprintln(stdin)
+	exitStatus(t, x, 8)
+}
+
+// conversation starts a command that reads and prints lines.
+func conversation(t *testing.T, c *ssh.Client, command string) (*ssh.Session, io.Writer, *bufio.Reader) {
+	t.Helper()
+	x, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, err1 := x.StdinPipe()
+	stdout, err2 := x.StdoutPipe()
+	if err := errors.Join(err1, err2, x.Start(command)); err != nil {
+		t.Fatal(err)
+	}
+	return x, stdin, bufio.NewReader(stdout)
 }
