@@ -223,7 +223,7 @@ func TestThreat28(t *testing.T) {
 	for _, cipher := range [][2]string{{"chacha20-poly1305@openssh.com", ""}, {"aes128-gcm@openssh.com", ""}, {"aes128-ctr", "hmac-sha2-256"}} {
 		t.Run(cipher[0], func(t *testing.T) {
 			t.Parallel()
-			s := harness.Start(t, harness.Options{Config: fmt.Sprintf("RekeyLimit %d", limit)})
+			s := harness.Start(t, harness.Options{Config: fmt.Sprintf("RekeyLimit %d\nMACs +hmac-sha2-256", limit)})
 			c := connect(t, s)
 			k := raw.DefaultKexInit().WithCipher(cipher[0], cipher[1])
 			if err := c.Login(k, s.Account.Name, harness.UserKey(t, "ed25519", "").Private); err != nil {
@@ -267,7 +267,7 @@ func TestThreat28(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		t.Parallel()
 		// A client that does not answer the server's KEXINIT gets nothing more.
-		s := harness.Start(t, harness.Options{Config: fmt.Sprintf("RekeyLimit %d", limit)})
+		s := harness.Start(t, harness.Options{Config: fmt.Sprintf("RekeyLimit %d\nMACs +hmac-sha2-256", limit)})
 		c := loggedIn(t, s)
 		ch, err := c.OpenSession(0, 1<<30)
 		if err != nil {
