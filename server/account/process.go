@@ -123,7 +123,7 @@ func (p *process) title(n int) {
 
 // serve starts serving one connection.
 func (p *process) serve(f *ipc.Frame) {
-	login, err := p.login(f)
+	login, m, err := p.login(f)
 	clear(f.Payload) // it held the keys
 	if err != nil {
 		f.CloseFiles()
@@ -148,31 +148,31 @@ func (p *process) serve(f *ipc.Frame) {
 		delete(p.streams, f.Connection)
 		p.title(len(p.streams))
 		p.mu.Unlock()
-		_ = p.Link.Note(ipc.Ended, f.Connection, ipc.Marshal(&ipc.End{Bug: errors.Is(err, ErrBug)}))
+		_ = m.Last(ipc.Ended, ipc.Marshal(&ipc.End{Bug: errors.Is(err, ErrBug)}))
 	})
 }
 
 // login reads what the listener says of a connection. Nothing of it shares the
 // frame's memory.
-func (p *process) login(f *ipc.Frame) (*Login, error) {
+func (p *process) login(f *ipc.Frame) (*Login, *remote, error) {
 	var s ipc.Serving
 	if err := ipc.Unmarshal(f.Payload, &s); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	grant, err := ipc.UnmarshalGrant(s.Grant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	state, err := transport.UnmarshalState(s.State)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, list := range [][]ipc.HostKey{s.HostKeys, s.Announced} {
 		for i := range list {
 			list[i].Blob = bytes.Clone(list[i].Blob)
 		}
 	}
-	m := &remote{link: p.Link, id: f.Connection, keys: s.HostKeys}
-	m.log = log.New(relay{p.Link, f.Connection, p.last}, log.Level(grant.Settings.LogLevel))
-	return &Login{Grant: grant, Place: s.Place, HostKeys: s.HostKeys, Announced: s.Announced, State: state, Monitor: m, Random: p.Random}, nil
+	m := &remote{Conversation: ipc.NewConversation(p.Link, f.Connection), keys: s.HostKeys}
+	m.log = log.New(relay{m.Conversation, p.last}, log.Level(grant.Settings.LogLevel))
+	return &Login{Grant: grant, Place: s.Place, HostKeys: s.HostKeys, Announced: s.Announced, State: state, Monitor: m, Random: p.Random}, m, nil
 }

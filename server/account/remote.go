@@ -27,21 +27,20 @@ type Monitor interface {
 // the connection goes on without what only it can do: no host key signs a later
 // key exchange, and logins are no longer recorded.
 type remote struct {
-	link *ipc.Link
-	id   uint32
+	*ipc.Conversation
 	keys []ipc.HostKey
 	log  *log.Logger
 }
 
-// relay is a log's Sink in the listener's process, or after that is gone in last.
+// relay is a log's Sink in the listener's process, or in last after that, or the
+// connection, is gone.
 type relay struct {
-	link *ipc.Link
-	id   uint32
+	*ipc.Conversation
 	last log.Sink // nil: nowhere
 }
 
 func (s relay) Write(level log.Level, id int, text string) {
-	err := s.link.Note(ipc.Log, s.id, ipc.Marshal(&ipc.LogLine{Level: int32(level), Text: text}))
+	err := s.Note(ipc.Log, ipc.Marshal(&ipc.LogLine{Level: int32(level), Text: text}))
 	if err != nil && s.last != nil {
 		s.last.Write(level, id, text)
 	}
@@ -67,7 +66,7 @@ func (r *remote) Prove(algorithm string, blob []byte) ([]byte, error) {
 }
 
 func (r *remote) bytes(m ipc.Method, q ipc.Message) ([]byte, error) {
-	f, err := r.link.Call(m, r.id, ipc.Marshal(q))
+	f, err := r.Call(m, ipc.Marshal(q))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +86,7 @@ func (r *remote) Moduli(least, wanted, most uint32) (p, g []byte, err error) {
 // OpenPTY implements session.Opener. Without the monitor the user's own rights
 // have to do: they suffice where devpts gives terminals the group tty by itself.
 func (r *remote) OpenPTY() (master, slave *os.File, name string, err error) {
-	f, err := r.link.Call(ipc.OpenPTY, r.id, nil)
+	f, err := r.Call(ipc.OpenPTY, nil)
 	if err == ipc.ErrClosed {
 		return pty.Open()
 	}
@@ -111,11 +110,11 @@ func (r *remote) OpenPTY() (master, slave *os.File, name string, err error) {
 }
 
 // ClosePTY implements session.Opener.
-func (r *remote) ClosePTY(name string) { _ = r.link.Note(ipc.ClosePTY, r.id, []byte(name)) }
+func (r *remote) ClosePTY(name string) { _ = r.Note(ipc.ClosePTY, []byte(name)) }
 
 // LoginMessage implements session.Opener.
 func (r *remote) LoginMessage() string {
-	f, err := r.link.Call(ipc.LoginMessage, r.id, nil)
+	f, err := r.Call(ipc.LoginMessage, nil)
 	var answer ipc.Text
 	if err != nil || ipc.Unmarshal(f.Payload, &answer) != nil {
 		return ""
@@ -125,18 +124,18 @@ func (r *remote) LoginMessage() string {
 
 // LoginRecord implements session.Opener.
 func (r *remote) LoginRecord(tty string, pid int) {
-	_ = r.link.Note(ipc.LoginRecord, r.id, ipc.Marshal(&ipc.Login{TTY: tty, PID: int32(pid)}))
+	_ = r.Note(ipc.LoginRecord, ipc.Marshal(&ipc.Login{TTY: tty, PID: int32(pid)}))
 }
 
 // LogoutRecord implements session.Opener.
 func (r *remote) LogoutRecord(tty string, pid int) {
-	_ = r.link.Note(ipc.LogoutRecord, r.id, ipc.Marshal(&ipc.Login{TTY: tty, PID: int32(pid)}))
+	_ = r.Note(ipc.LogoutRecord, ipc.Marshal(&ipc.Login{TTY: tty, PID: int32(pid)}))
 }
 
 // Nologin asks the monitor. Where that is gone, so is who could have closed the
 // machine to new connections: those that are there stay open.
 func (r *remote) Nologin() (text []byte, line string, closed bool) {
-	f, err := r.link.Call(ipc.Nologin, r.id, nil)
+	f, err := r.Call(ipc.Nologin, nil)
 	var answer ipc.Closed
 	if err != nil || ipc.Unmarshal(f.Payload, &answer) != nil {
 		return nil, "", false

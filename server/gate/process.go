@@ -103,25 +103,25 @@ func (p *process) connect(f *ipc.Frame) {
 	p.Load(len(p.streams))
 	p.mu.Unlock()
 	r := newRemote(p.Link, f.Connection, p.settings, &place)
-	go p.serve(stream, r)
+	go p.serve(stream, f.Connection, r)
 }
 
 // serve runs one connection up to its login, which makes it the account role's.
-func (p *process) serve(stream *ipc.Stream, r *remote) {
+func (p *process) serve(stream *ipc.Stream, id uint32, r *remote) {
 	cfg := &Config{Transport: TransportConfig(r.settings, r, p.Random), Monitor: r}
 	state, err := Authenticate(stream, cfg)
 	p.mu.Lock()
-	delete(p.streams, r.id)
+	delete(p.streams, id)
 	p.Load(len(p.streams))
 	p.mu.Unlock()
 	if err != nil {
 		_ = stream.Close()
-		_ = p.Link.Note(ipc.Ended, r.id, ipc.Marshal(&ipc.End{Bug: errors.Is(err, ErrBug)}))
+		_ = r.Last(ipc.Ended, ipc.Marshal(&ipc.End{Bug: errors.Is(err, ErrBug)}))
 		return
 	}
 	b := state.Marshal(nil)
 	state.Wipe()
-	_ = p.Link.Note(ipc.Export, r.id, b)
+	_ = r.Last(ipc.Export, b)
 	clear(b)
 	// The listener has the socket too: this does not end the connection.
 	_ = stream.Close()

@@ -10,8 +10,7 @@ import (
 
 // remote is the Monitor of one connection, in another process.
 type remote struct {
-	link     *ipc.Link
-	id       uint32
+	*ipc.Conversation
 	settings *ipc.GateSettings
 	log      *log.Logger
 	peer     log.Peer
@@ -19,29 +18,26 @@ type remote struct {
 }
 
 func newRemote(link *ipc.Link, id uint32, settings *ipc.GateSettings, place *ipc.Place) *remote {
-	r := &remote{link: link, id: id, settings: settings}
-	r.log = log.New(relay{link, id}, log.Level(settings.LogLevel))
+	r := &remote{Conversation: ipc.NewConversation(link, id), settings: settings}
+	r.log = log.New(relay{r.Conversation}, log.Level(settings.LogLevel))
 	r.peer = log.Peer{Addr: place.RemoteHost, Port: int(place.RemotePort)}
 	r.started.MaxAuthTries = settings.DefaultMaxAuthTries
 	return r
 }
 
 // relay is a log's Sink in the listener's process, which says what is preauth.
-type relay struct {
-	link *ipc.Link
-	id   uint32
-}
+type relay struct{ *ipc.Conversation }
 
 func (s relay) Write(level log.Level, _ int, text string) {
 	text = strings.TrimSuffix(text, " [preauth]")
-	_ = s.link.Note(ipc.Log, s.id, ipc.Marshal(&ipc.LogLine{Level: int32(level), Text: text}))
+	_ = s.Note(ipc.Log, ipc.Marshal(&ipc.LogLine{Level: int32(level), Text: text}))
 }
 
 // ask calls the monitor for an answer that cannot be an error. Without one the
 // connection cannot go on: either the monitor is gone, and this process with it, or
 // one of both has a bug.
 func (r *remote) ask(m ipc.Method, payload []byte, answer ipc.Message) {
-	f, err := r.link.Call(m, r.id, payload)
+	f, err := r.Call(m, payload)
 	if err == nil {
 		err = ipc.Unmarshal(f.Payload, answer)
 	}
@@ -62,7 +58,7 @@ func (r *remote) PublicKey(algorithm string) []byte {
 
 // Sign implements transport.Signer.
 func (r *remote) Sign(sessionID, hash []byte, algorithm string) ([]byte, error) {
-	f, err := r.link.Call(ipc.Sign, r.id, ipc.Marshal(&ipc.SignRequest{SessionID: sessionID, Hash: hash, Algorithm: algorithm}))
+	f, err := r.Call(ipc.Sign, ipc.Marshal(&ipc.SignRequest{SessionID: sessionID, Hash: hash, Algorithm: algorithm}))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +66,7 @@ func (r *remote) Sign(sessionID, hash []byte, algorithm string) ([]byte, error) 
 }
 
 func (r *remote) Moduli(least, wanted, most uint32) (p, g []byte, err error) {
-	f, err := r.link.Call(ipc.Moduli, r.id, ipc.Marshal(&ipc.GroupRequest{Least: least, Wanted: wanted, Most: most}))
+	f, err := r.Call(ipc.Moduli, ipc.Marshal(&ipc.GroupRequest{Least: least, Wanted: wanted, Most: most}))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,7 +121,7 @@ func (r *remote) Hostbased(algorithm string, blob []byte, host, user string, sig
 	}))
 }
 
-func (r *remote) Failed(method string) { _ = r.link.Note(ipc.Failed, r.id, []byte(method)) }
+func (r *remote) Failed(method string) { _ = r.Note(ipc.Failed, []byte(method)) }
 
 func (r *remote) MinimumTime(string) time.Duration { return r.started.MinimumTime }
 
