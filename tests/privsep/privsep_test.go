@@ -354,9 +354,16 @@ func TestThreat29(t *testing.T) {
 			t.Fatalf("connection %d: %v", i, err)
 		}
 	}
-	began := time.Now()
-	output(t, login(t, s, alice), "true")
-	took := time.Since(began)
+	// The best of a few: the machine may have other things to do, the server has not.
+	took := time.Hour
+	for range 5 {
+		began := time.Now()
+		output(t, login(t, s, alice), "true")
+		took = min(took, time.Since(began))
+	}
+	if took > time.Second {
+		t.Errorf("a login beside %d idle connections takes %v", idle, took)
+	}
 	var memory int64
 	for _, pid := range append(titled(s, gate), s.PID()) {
 		memory += harness.StatusKB(pid, "VmRSS")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"nano_ssh_server/tests/harness"
+	"nano_ssh_server/tests/raw"
 )
 
 const patience = 30 * time.Second
@@ -105,7 +106,8 @@ func (n neverEnds) Read([]byte) (int, error) {
 }
 
 // TestThreat11: exchanges with finite-field Diffie-Hellman are off unless they are named,
-// and whoever makes the server do them without logging in is refused after a while.
+// whoever makes the server do exchanges without logging in is refused after a while, and
+// one connection has few of them.
 func TestThreat11(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
 	only := func(s *harness.Server, from, kex string) error {
@@ -123,6 +125,19 @@ func TestThreat11(t *testing.T) {
 			t.Errorf("%s: %v", kex, err)
 		}
 	}
+	// One connection has a few exchanges before it logs in, and as many as it likes after.
+	for phase, early := range map[string]bool{"encrypted": true, "authenticating": true, "logged in": false} {
+		c := phases[phase](t, s)
+		exchanges := 0
+		for exchanges < 100 && c.Exchange(raw.DefaultKexInit()) == nil {
+			exchanges++
+		}
+		if early && (exchanges < 1 || exchanges > 20) || !early && exchanges != 100 {
+			t.Errorf("%s: %d key exchanges", phase, exchanges)
+		}
+		_ = c.Close()
+	}
+	s.Log.Wait(t, 0, `too many key exchanges before authentication`)
 	s = harness.Start(t, harness.Options{Config: "KexAlgorithms +diffie-hellman-group16-sha512\nPerSourcePenalties noauth:100s min:300s max:1000s"})
 	exchanges := 0
 	for ; exchanges < 20; exchanges++ {

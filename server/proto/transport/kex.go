@@ -22,6 +22,10 @@ const (
 	// is long because what the peer had in flight comes first: a full window of
 	// 2 MiB takes five minutes at 56 kbit/s. The first exchange has LoginGraceTime.
 	kexDeadline = 10 * time.Minute
+	// maxEarlyKex is how many exchanges a peer may have before it has logged in: each
+	// costs this side a signature and more (THREATS row 11). Clients have one, but for
+	// those that rekey after a few hundred bytes.
+	maxEarlyKex = 16
 )
 
 // NegotiationError means that client and server have no algorithm in common.
@@ -42,6 +46,7 @@ type exchange struct {
 	deadline *time.Timer
 
 	firstDone  bool
+	early      int    // exchanges before Begin
 	peerInit   []byte // received, exchange not finished
 	skipGuess  bool   // the next kex message is a wrong guess
 	extInfo    bool
@@ -137,6 +142,11 @@ func (c *Conn) onKexInit(payload []byte) error {
 		c.kx.extInfo = slices.Contains(theirs.kex, extInfoC)
 		if c.strict && c.in.seq != 1 {
 			return peerError(msg.ReasonProtocolError, "strict KEX violation: KEXINIT was not the first packet")
+		}
+	}
+	if !c.begun {
+		if c.kx.early++; c.kx.early > maxEarlyKex {
+			return peerError(msg.ReasonProtocolError, "too many key exchanges before authentication")
 		}
 	}
 	c.kx.peerInit = slices.Clone(payload)

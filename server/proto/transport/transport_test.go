@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,6 +260,48 @@ func TestRekeyByTime(t *testing.T) {
 	}
 	exchangeGlobal(t, conn, []byte("still alive"))
 	conn.Close()
+}
+
+// TestThreat28Packets: a key of either direction is replaced before its packets are
+// numbered twice, whatever RekeyLimit says.
+func TestThreat28Packets(t *testing.T) {
+	for name, age := range map[string][2]uint64{
+		"received": {transport.MaxKeyPackets - 8, 0}, "sent": {0, transport.MaxKeyPackets - 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t)
+			cfg.RekeyBytes = 1 << 60
+			var exchanges atomic.Int32
+			cfg.Debug = func(format string, args ...any) {
+				if strings.HasPrefix(format, "kex: algorithm") {
+					exchanges.Add(1)
+				}
+			}
+			conn, _ := run(t, cfg, clientConfig(nil, nil, nil), func(c *transport.Conn) error {
+				if err := c.Begin(); err != nil {
+					return err
+				}
+				transport.AgeKeys(c, age[0], age[1])
+				return echoGlobal(c)
+			})
+			for range 4 {
+				exchangeGlobal(t, conn, []byte("before"))
+			}
+			if n := exchanges.Load(); n != 1 {
+				t.Errorf("%d exchanges while the keys are good", n)
+			}
+			for range 100 {
+				exchangeGlobal(t, conn, []byte("after"))
+			}
+			if n := exchanges.Load(); n != 2 { // the new keys are young again
+				t.Errorf("%d exchanges after the last packet", n)
+			}
+			conn.Close()
+		})
+	}
+	if transport.MaxKeyPackets > 1<<31 {
+		t.Error("sequence numbers come again after 2^32 packets")
+	}
 }
 
 // TestExportImport hands the connection over after each login, for every kind of
