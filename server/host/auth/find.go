@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nano_ssh_server/server/host/textlines"
 	"nano_ssh_server/server/host/user"
 	"nano_ssh_server/server/proto/sshkey"
 )
@@ -209,41 +210,7 @@ func (q *Query) conditionsHold(o *Permissions, ca bool, place string) bool {
 }
 
 // eachLine calls f with every line until it returns false. A line over maxLine is
-// reported as too long, once, without its text. Memory is one buffer.
+// reported as too long, without its text.
 func eachLine(r io.Reader, f func(line []byte, tooLong bool) bool) error {
-	buf := make([]byte, maxLine)
-	have, skipping := 0, false
-	for {
-		n, err := r.Read(buf[have:])
-		have += n
-		start := 0
-		for {
-			end := bytes.IndexByte(buf[start:have], '\n')
-			if end < 0 {
-				break
-			}
-			line := buf[start : start+end]
-			start += end + 1
-			if skipping {
-				skipping = false // the rest of a long line
-			} else if !f(line, false) {
-				return nil
-			}
-		}
-		have = copy(buf, buf[start:have])
-		switch {
-		case err == io.EOF:
-			if have > 0 && !skipping {
-				f(buf[:have], false)
-			}
-			return nil
-		case err != nil:
-			return err
-		case have == len(buf):
-			if !skipping && !f(nil, true) {
-				return nil
-			}
-			have, skipping = 0, true
-		}
-	}
+	return textlines.Each(r, maxLine, maxLine, f)
 }

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"nano_ssh_server/cgo/sodium"
+	"nano_ssh_server/server/host/textlines"
 )
 
 // Bounds of the system files. They are trusted to be honest, not to be small or
@@ -19,48 +19,10 @@ const (
 	maxLineLen      = 1 << 20 // a group of 30,000 members; longer lines are skipped
 )
 
-// eachLine calls f with every line, without its newline, until f returns false.
-// The slice is valid during the call. Lines over maxLineLen are skipped. The
-// buffer, which may have held hashes, is wiped at the end.
+// eachLine calls f with every line, without its newline, until f returns false. The
+// slice is valid during the call. Lines over maxLineLen are skipped.
 func eachLine(r io.Reader, f func(line []byte) bool) error {
-	buf := make([]byte, firstLineBuffer)
-	defer func() { sodium.Memzero(buf) }()
-	have, skipping := 0, false
-	for {
-		n, err := r.Read(buf[have:])
-		have += n
-		start := 0
-		for {
-			end := bytes.IndexByte(buf[start:have], '\n')
-			if end < 0 {
-				break
-			}
-			line := buf[start : start+end]
-			start += end + 1
-			if skipping {
-				skipping = false
-			} else if !f(line) {
-				return nil
-			}
-		}
-		have = copy(buf, buf[start:have])
-		switch {
-		case err == io.EOF:
-			if have > 0 && !skipping {
-				f(buf[:have])
-			}
-			return nil
-		case err != nil:
-			return err
-		case have == len(buf) && have >= maxLineLen:
-			have, skipping = 0, true
-		case have == len(buf):
-			larger := make([]byte, 2*len(buf))
-			copy(larger, buf)
-			sodium.Memzero(buf)
-			buf = larger
-		}
-	}
+	return textlines.Each(r, firstLineBuffer, maxLineLen, func(line []byte, tooLong bool) bool { return tooLong || f(line) })
 }
 
 // eachLineOf is eachLine on a file.
