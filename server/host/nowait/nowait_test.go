@@ -1,4 +1,4 @@
-package sink
+package nowait
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func TestTake(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	s, ok := New(w).(*Sink)
+	s, ok := NewSink(w).(*Sink)
 	if !ok {
 		t.Fatal("a pipe's writes wait")
 	}
@@ -55,19 +55,19 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestNew tells files whose writes wait.
-func TestNew(t *testing.T) {
+// TestNewSink tells files whose writes wait.
+func TestNewSink(t *testing.T) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fds[0])
 	f := os.NewFile(uintptr(fds[1]), "pipe")
-	if w := New(f); w != io.Writer(f) {
+	if w := NewSink(f); w != io.Writer(f) {
 		t.Errorf("%T for a pipe whose writes wait", w)
 	}
 	f.Close()
-	if w := New(f); w != io.Writer(f) {
+	if w := NewSink(f); w != io.Writer(f) {
 		t.Errorf("%T for a closed file", w)
 	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -83,7 +83,7 @@ func TestNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s, ok := New(conn.(*net.UnixConn)).(*Sink)
+	s, ok := NewSink(conn.(*net.UnixConn)).(*Sink)
 	if !ok {
 		t.Fatal("a connection's writes wait")
 	}

@@ -1,6 +1,4 @@
-// Package sink writes to pipes, sockets and terminals without waiting, for goroutines
-// that serve others besides.
-package sink
+package nowait
 
 import (
 	"io"
@@ -9,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sink is a writer whose Take never waits. Write is the file's own; the two are not
-// called at the same time.
+// Sink is a writer whose Take never waits, for goroutines that serve others besides. Write
+// is the file's own; the two are not called at the same time.
 type Sink struct {
 	io.Writer
 	conn syscall.RawConn
@@ -22,8 +20,8 @@ type Sink struct {
 	n      int
 }
 
-// New returns a Sink for a file or socket, or w itself if its writes may wait.
-func New(w interface {
+// NewSink returns a Sink for a file or socket, or w itself if its writes may wait.
+func NewSink(w interface {
 	io.Writer
 	syscall.Conn
 }) io.Writer {
@@ -52,21 +50,4 @@ func (s *Sink) Take(pieces [][]byte) int {
 	return s.n
 }
 
-func (s *Sink) writeNow(fd uintptr) {
-	for {
-		var n int
-		var err error
-		if len(s.pieces) == 1 {
-			n, err = unix.Write(int(fd), s.pieces[0])
-		} else {
-			n, err = unix.Writev(int(fd), s.pieces)
-		}
-		if err == unix.EINTR {
-			continue
-		}
-		if err == nil {
-			s.n = n
-		}
-		return
-	}
-}
+func (s *Sink) writeNow(fd uintptr) { s.n, _ = Write(int(fd), s.pieces) }

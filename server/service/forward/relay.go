@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"nano_ssh_server/server/host/sink"
+	"nano_ssh_server/server/host/nowait"
 	"nano_ssh_server/server/proto/connection"
 )
 
@@ -122,7 +122,7 @@ func (r *relay) toClient() {
 
 // toSocket writes what the client says.
 func (r *relay) toSocket() {
-	if _, err := r.ch.WriteTo(sink.New(r.socket)); err == nil {
+	if _, err := r.ch.WriteTo(nowait.NewSink(r.socket)); err == nil {
 		_ = r.socket.CloseWrite()
 	} else {
 		// The other direction may still have much to say, so the channel stays; the

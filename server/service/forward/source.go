@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nano_ssh_server/server/host/nowait"
 )
 
 // headSize is how much a source reads when it was idle, in bytes: what interactive
@@ -45,12 +47,8 @@ func (s *source) init(conn syscall.RawConn) {
 
 // read is one system call; false if there is nothing now.
 func (s *source) read(fd uintptr) bool {
-	for {
-		s.got, s.err = unix.Read(int(fd), s.buf)
-		if s.err != unix.EINTR {
-			return s.err != unix.EAGAIN
-		}
-	}
+	s.got, s.err = nowait.Read(int(fd), s.buf)
+	return s.err != unix.EAGAIN
 }
 
 // wait parks until there is data, and returns false at the end: EOF, an error, the

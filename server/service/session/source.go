@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nano_ssh_server/server/host/nowait"
 )
 
 const (
@@ -64,12 +66,8 @@ func (s *source) finish() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // read is one system call; false if there is nothing now.
 func (s *source) read(fd uintptr) bool {
-	for {
-		s.got, s.err = unix.Read(int(fd), s.buf)
-		if s.err != unix.EINTR {
-			return s.err != unix.EAGAIN
-		}
-	}
+	s.got, s.err = nowait.Read(int(fd), s.buf)
+	return s.err != unix.EAGAIN
 }
 
 // wait parks until there is data, and returns false at the end: EOF of a pipe, EIO

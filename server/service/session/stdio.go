@@ -4,7 +4,7 @@ import (
 	"os"
 	"time"
 
-	"nano_ssh_server/server/host/sink"
+	"nano_ssh_server/server/host/nowait"
 )
 
 // stdio is the two sides of a program's input and output.
@@ -125,7 +125,7 @@ func (x *session) awaitExit() {
 // copyInput moves the client's data to the program, until its EOF or until the
 // program takes no more, of which an OpenSSH client is told.
 func (x *session) copyInput(std *stdio) {
-	_, err := x.ch.WriteTo(sink.New(std.input))
+	_, err := x.ch.WriteTo(nowait.NewSink(std.input))
 	x.mu.Lock()
 	over := x.inputEnd
 	x.inputEnd = true

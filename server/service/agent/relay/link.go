@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nano_ssh_server/server/host/sink"
+	"nano_ssh_server/server/host/nowait"
 	"nano_ssh_server/server/proto/connection"
 )
 
@@ -40,7 +40,7 @@ func (l *link) attach(ch *connection.Channel) bool {
 // went, so that an error here does not end the other direction: the end of what it
 // sent will.
 func (l *link) deliver(ch *connection.Channel) {
-	if _, err := ch.WriteTo(sink.New(l.local)); err == nil {
+	if _, err := ch.WriteTo(nowait.NewSink(l.local)); err == nil {
 		_ = l.local.CloseWrite()
 	}
 	l.mu.Lock()
@@ -128,11 +128,8 @@ func (s *source) wait() bool {
 func (s *source) Read(p []byte) (int, error) {
 	n, errno := 0, error(nil)
 	err := s.conn.Read(func(fd uintptr) bool {
-		for {
-			if n, errno = unix.Read(int(fd), p); errno != unix.EINTR {
-				return true
-			}
-		}
+		n, errno = nowait.Receive(int(fd), p)
+		return true
 	})
 	switch {
 	case err == nil && errno == unix.EAGAIN:
