@@ -10,6 +10,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -231,10 +232,16 @@ func (s *server) closeListeners() {
 	s.listeners = nil
 }
 
+var errFaults = errors.New("the new one has faults")
+
 // reload reads the configuration and the host keys again. A configuration with
 // faults leaves everything as it was: sshd would end, and lock its users out.
 func (s *server) reload() {
 	next, err := s.load()
+	if faults := (config.Errors)(nil); errors.As(err, &faults) {
+		s.logFaults(faults)
+		err = errFaults
+	}
 	if err != nil {
 		s.log.Error("reload failed, the old configuration stays: %v", err)
 		return

@@ -128,10 +128,12 @@ func TestReload(t *testing.T) {
 	old.want("hello 127.0.0.1")
 	old.say("login", "ok")
 	// A broken configuration changes nothing.
-	s.write(t, "NoSuch thing")
+	s.write(t, "NoSuch thing\nNoSuch other")
 	p.signal(syscall.SIGHUP)
 	p.says("Received SIGHUP; restarting.")
-	p.says("reload failed, the old configuration stays: ")
+	p.says(": line 5: Bad configuration option: NoSuch")
+	p.says(": line 6: Bad configuration option: NoSuch")
+	p.says("reload failed, the old configuration stays: the new one has faults")
 	s.dial(t).want("hello 127.0.0.1")
 	// Nor does an address that cannot be had.
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

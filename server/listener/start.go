@@ -399,12 +399,17 @@ func (s *server) faults(err error) error {
 	case errors.As(err, &exit):
 		return err
 	case errors.As(err, &lines):
-		for line := range strings.Lines(lines.Error()) {
-			s.log.Error("%s", strings.TrimRight(line, "\n"))
-		}
+		s.logFaults(lines)
 		return &exitError{status: lines.ExitStatus()}
 	}
 	return &exitError{1, err.Error()}
+}
+
+// logFaults gives each a line of its own.
+func (s *server) logFaults(faults config.Errors) {
+	for line := range strings.Lines(faults.Error()) {
+		s.log.Error("%s", strings.TrimRight(line, "\n"))
+	}
 }
 
 func (s *server) dump(file *config.File) error {

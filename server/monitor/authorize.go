@@ -110,12 +110,26 @@ func (c *Connection) acceptedCA(key sshkey.PublicKey) bool {
 	return err == nil
 }
 
-// authLog is where package auth tells what it finds; nil for a decoy.
+// maxTold is how many lines one search may log: a user's file can be made so that there
+// is something to say about each of its lines.
+const maxTold = 32
+
+// authLog is where package auth tells what it finds in one search; nil for a decoy.
 func (c *Connection) authLog() auth.Log {
 	if !c.valid {
 		return nil
 	}
-	return func(level auth.Level, format string, args ...any) { c.log.Log(levels[level], format, args...) }
+	told := 0
+	return func(level auth.Level, format string, args ...any) {
+		if levels[level] > c.log.Level() {
+			return
+		}
+		if told++; told <= maxTold {
+			c.log.Log(levels[level], format, args...)
+		} else if told == maxTold+1 {
+			c.log.Info("More about this search for a key of %s is not logged", c.account.Name)
+		}
+	}
 }
 
 // endpoints are both ends of the connection, as the token %C and SSH_CONNECTION

@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"strconv"
 
 	"nano_ssh_server/cgo/libcrypto"
+	"nano_ssh_server/server/host/auth"
 )
 
 // group is a candidate for diffie-hellman-group-exchange.
@@ -45,7 +45,7 @@ func Moduli(path string) func(min, n, max uint32) (p, g []byte, err error) {
 
 // fromFile reads the file once for each exchange: it is used rarely, and may change.
 func fromFile(path string, least, n, most int) (p, g []byte, ok bool) {
-	f, err := os.Open(path)
+	f, err := auth.OpenList(path)
 	if err != nil {
 		return nil, nil, false
 	}

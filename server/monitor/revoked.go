@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"nano_ssh_server/server/host/auth"
 	"nano_ssh_server/server/proto/sshkey"
 )
 
@@ -95,7 +96,7 @@ func identify(st os.FileInfo, now time.Time) (id fileID, ok bool) {
 // findRevoked looks for a key in a key revocation list, or in a text with one
 // public key a line (ssh-keygen(1), KEY REVOCATION LISTS).
 func findRevoked(path string, key sshkey.PublicKey, now time.Time) (bool, error) {
-	f, err := os.Open(path)
+	f, err := auth.OpenList(path)
 	if err != nil {
 		return false, err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -159,7 +158,7 @@ func readBanner(path string) string {
 	if path == "" || path == "none" {
 		return ""
 	}
-	f, err := os.Open(path)
+	f, err := auth.OpenList(path)
 	if err != nil {
 		return ""
 	}

@@ -25,6 +25,7 @@ package auth
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"time"
 
@@ -91,8 +92,12 @@ func Authorized(q *Query, files []string) *Entry {
 			q.Log.open(q.Account, "authorized keys", path, err)
 			continue
 		}
-		entry, err := Find(f, path, q)
+		limited := &io.LimitedReader{R: f, N: maxKeysFile + 1}
+		entry, err := Find(limited, path, q)
 		f.Close()
+		if err == nil && entry == nil && limited.N <= 0 {
+			err = errFileSize
+		}
 		if err != nil {
 			q.Log.printf(Info, "Could not read user '%s' authorized keys '%s': %v", q.Account.Name, path, err)
 		}

@@ -18,6 +18,10 @@ import (
 // which holds an RSA key of 16 kbit; the rest is for long commands and lists.
 const maxLine = 64 << 10
 
+// maxKeysFile is how far a file of a user's is read, in bytes: 1.5 million Ed25519 keys.
+// Its owner can make it look as large as the file system allows, at no cost.
+const maxKeysFile = 128 << 20
+
 // ErrNoKey means that a line holds no public key.
 var ErrNoKey = errors.New("auth: line without a public key")
 
@@ -116,7 +120,7 @@ func Find(r io.Reader, file string, q *Query) (*Entry, error) {
 		return nil, nil
 	}
 	var found *Entry
-	number := 0
+	number, named := 0, 0
 	err := eachLine(r, func(line []byte, tooLong bool) bool {
 		number++
 		if tooLong {
@@ -126,12 +130,20 @@ func Find(r io.Reader, file string, q *Query) (*Entry, error) {
 		if !bytes.Contains(line, needle) || !bytes.Contains(line, encoded) {
 			return true
 		}
+		if named++; named > maxNamed {
+			q.Log.printf(Info, "%s: more than %d lines name the key, those from line %d on do not count", file, maxNamed, number)
+			return false
+		}
 		found = q.check(line, file, number)
 		return found == nil
 	})
 	q.Log.printf(Debug2, "%s: processed %d lines", file, number)
 	return found, err
 }
+
+// maxNamed is how many lines that name the key are looked at in one file. Each costs as
+// much as thousands of others, and a user's file can be full of them.
+const maxNamed = 4096
 
 // needleLen covers 36 bytes of the key: 288 bits that no two keys share by chance.
 const needleLen = 48

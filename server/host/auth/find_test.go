@@ -159,6 +159,23 @@ func TestFindBig(t *testing.T) {
 	}
 }
 
+// TestFindNamed: a file in which every line names the key, but does not let it in, is
+// looked at up to a point.
+func TestFindNamed(t *testing.T) {
+	key, text := newKey(t)
+	refused := `expiry-time="20200101" ` + text + "\n"
+	for n, want := range map[int]int{maxNamed - 1: maxNamed, maxNamed: 0} {
+		var l lines
+		e, err := Find(strings.NewReader(strings.Repeat(refused, n)+text), "keys", newQuery(key, &l))
+		if err != nil || lineOf(e) != want {
+			t.Errorf("%d: line %d, %v", n, lineOf(e), err)
+		}
+		if told := l.has("keys: more than 4096 lines name the key, those from line 4097 on do not count"); told != (want == 0) {
+			t.Errorf("%d: told %v", n, told)
+		}
+	}
+}
+
 func BenchmarkFind(b *testing.B) {
 	key, text := newKey(b)
 	file := bigFile(b, text)

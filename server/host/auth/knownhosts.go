@@ -38,7 +38,7 @@ type KnownHost struct {
 // ErrNoHost means that a line names no host with a key.
 var ErrNoHost = errors.New("auth: line without a host key")
 
-var errKnownHostsSize = errors.New("file too large")
+var errFileSize = errors.New("file too large")
 
 // ParseKnownHost reads one line. Empty lines, comments and what is no line of
 // known_hosts are ErrNoHost. The key is not looked at.
@@ -163,7 +163,7 @@ func FindHost(r io.Reader, file, host string, key sshkey.PublicKey, log Log) (Ho
 		return true
 	})
 	if err == nil && (cut || limited.N <= 0) {
-		err = errKnownHostsSize
+		err = errFileSize
 	}
 	return status, err
 }

@@ -86,7 +86,7 @@ func TestFindHostLimits(t *testing.T) {
 		"too large a file": strings.Repeat("#\n", maxKnownHosts/2+1),
 	} {
 		_, err := FindHost(strings.NewReader("h "+line+"\n"+more), "file", "h", key, nil)
-		if !errors.Is(err, errKnownHostsSize) {
+		if !errors.Is(err, errFileSize) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

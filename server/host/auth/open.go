@@ -50,6 +50,21 @@ func OpenTrusted(path string, a *user.Account, strict bool) (*os.File, error) {
 	return f, err
 }
 
+// OpenList opens a file of the administrator's that decides who gets in, or is shown
+// to whoever does: RevokedKeys and its kin. A fifo, which would wait for somebody to
+// write, is refused; a device may stand for an empty file. Errors are as OpenTrusted's.
+func OpenList(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || st.Mode()&os.ModeNamedPipe != 0 {
+		f.Close()
+		return nil, &Refused{Reason: "not a regular file", Irregular: true}
+	}
+	return f, nil
+}
+
 // openRegular opens a regular file below a directory.
 func openRegular(dir int, name, path string, flags int) (*os.File, error) {
 	var st unix.Stat_t

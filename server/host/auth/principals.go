@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +48,11 @@ func (in *CertificateRequest) principalsFile() *Permissions {
 		return nil
 	}
 	defer f.Close()
-	options, err := in.findPrincipal(f, path)
+	limited := &io.LimitedReader{R: f, N: maxKeysFile + 1}
+	options, err := in.findPrincipal(limited, path)
+	if err == nil && options == nil && limited.N <= 0 {
+		err = errFileSize
+	}
 	if err != nil {
 		in.Log.printf(Info, "Could not read user '%s' authorized principals '%s': %v", in.Account.Name, path, err)
 		return nil
@@ -148,7 +151,7 @@ var (
 // listedIn looks for a key in a file with one key a line. The file is the
 // administrator's. As in sshd, a line that is no key ends the search.
 func listedIn(path string, key sshkey.PublicKey) error {
-	f, err := os.Open(path)
+	f, err := OpenList(path)
 	if err != nil {
 		return err
 	}
