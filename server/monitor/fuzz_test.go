@@ -54,3 +54,33 @@ func FuzzModuliLine(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRevoked: whatever a file of RevokedKeys holds, it is refused, or says of each key
+// the same every time; a text that names a key revokes it.
+func FuzzRevoked(f *testing.F) {
+	private, err := sshkey.GenerateEd25519()
+	if err != nil {
+		f.Fatal(err)
+	}
+	key := private.Public()
+	line := string(sshkey.MarshalAuthorized(key, "gone"))
+	for _, s := range []string{
+		"", "# none\n", line, "KEY", "\n \t\r\nKEY\n", line[:40], "no-pty KEY", krlMagic, krlMagic + "\x00\x00\x00\x01", "ssh-dss AAAAB3NzaC1kc3M=\nKEY",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		file = bytes.ReplaceAll(file, []byte("KEY"), []byte(line)) // which the fuzzer does not guess
+		list, err := readRevoked(bytes.NewReader(file))
+		if err != nil {
+			return
+		}
+		revoked := list.Revoked(key)
+		if list.Revoked(key) != revoked {
+			t.Fatal("two answers")
+		}
+		if !bytes.HasPrefix(file, []byte(krlMagic)) && bytes.HasPrefix(file, []byte(line)) && !revoked {
+			t.Fatal("a listed key is not revoked")
+		}
+	})
+}

@@ -232,3 +232,39 @@ func FuzzParseLine(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFind: what is found in a file is the key that was asked for, on a line that stands
+// there.
+func FuzzFind(f *testing.F) {
+	key, text := newKey(f)
+	for _, s := range []string{
+		"", "\n", text, "#" + text + "\n" + text, "no-pty " + text + "\n\n", `from="192.0.2.*" ` + text + "\nx",
+		`expiry-time="20200101" ` + text + "\ncert-authority " + text, "\x00\n" + text + "\r\n", `environment="A=B` + "\n" + text,
+	} {
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
+	}
+	// The fuzzer does not guess a key: this stands for one.
+	f.Add([]byte("KEY\nno-pty KEY\nKEY KEY"), false)
+	f.Fuzz(func(t *testing.T, file []byte, ca bool) {
+		file = bytes.ReplaceAll(file, []byte("KEY"), []byte(text))
+		var l lines
+		q := newQuery(key, &l)
+		q.CA = ca
+		e, err := Find(bytes.NewReader(file), "keys", q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e == nil {
+			return
+		}
+		all := bytes.Split(file, []byte("\n"))
+		if !bytes.Equal(e.Key.Blob(), key.Blob()) || e.Permissions.CertAuthority != ca || e.Line < 1 || e.Line > len(all) {
+			t.Fatalf("%+v", e)
+		}
+		again, err := ParseLine(all[e.Line-1])
+		if err != nil || !bytes.Equal(again.Key.Blob(), key.Blob()) {
+			t.Fatalf("line %d is %q: %v", e.Line, all[e.Line-1], err)
+		}
+	})
+}

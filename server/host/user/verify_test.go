@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -113,7 +114,9 @@ func TestThreat09LongPasswords(t *testing.T) {
 	}
 }
 
-func TestVerifierBounds(t *testing.T) {
+func TestVerifierBounds(t *testing.T) { synctest.Test(t, testVerifierBounds) }
+
+func testVerifierBounds(t *testing.T) {
 	v, alice := testVerifier(t)
 	held := make(chan struct{})
 	var running sync.WaitGroup
@@ -131,8 +134,9 @@ func TestVerifierBounds(t *testing.T) {
 			results <- err
 		})
 	}
-	for v.waiting.Load() < maxWaiting {
-		time.Sleep(time.Millisecond)
+	synctest.Wait() // until all of them wait
+	if n := v.waiting.Load(); n != maxWaiting {
+		t.Fatalf("%d wait", n)
 	}
 	if _, err := v.Verify(context.Background(), []byte("x"), Check{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("beyond the queue: %v", err)

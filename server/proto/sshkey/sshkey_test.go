@@ -297,7 +297,14 @@ func FuzzParsePublic(f *testing.F) {
 	for _, key := range goKeys() {
 		f.Add(goSigner(f, key).PublicKey().Marshal())
 	}
-	f.Add(wire.AppendText(wire.AppendText(wire.AppendText(nil, TypeSKEd25519), strings.Repeat("k", 32)), "ssh:"))
+	for _, sk := range softKeys(f) {
+		f.Add(sk.public.Blob())
+	}
+	dsa := wire.AppendText(nil, TypeDSA)
+	for _, size := range []int{128, 20, 128, 128} { // p, q, g, y
+		dsa = wire.AppendMpint(dsa, bytes.Repeat([]byte{0xc5}, size))
+	}
+	f.Add(dsa)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		key, err := ParsePublic(blob)
