@@ -200,6 +200,7 @@ func say(t *testing.T, s *harness.Server, text string) {
 // the login, and looks at each byte of the log at its most talkative.
 func TestThreat23(t *testing.T) {
 	t.Parallel()
+	harness.SkipPeer(t, "it logs fewer texts")
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
 		s := harness.Start(t, harness.Options{Mode: m, Config: "LogLevel DEBUG3\nAcceptEnv *\nMaxAuthTries 100\nHostbasedAuthentication yes\nPermitTunnel yes"})
 		for _, text := range []string{forged, forged + "\x00"} { // many messages with a NUL end the connection
