@@ -30,6 +30,7 @@ type Stream struct {
 	buf                 []byte
 	got                 int
 	pieces              [][]byte
+	one                 [1][]byte // of Write
 	receiveErr, sendErr error
 }
 
@@ -95,7 +96,10 @@ func (s *Stream) receiveNow(fd uintptr) bool {
 
 // Write writes all of p.
 func (s *Stream) Write(p []byte) (int, error) {
-	if err := s.Writev([][]byte{p}); err != nil {
+	s.one[0] = p
+	err := s.Writev(s.one[:])
+	s.one[0] = nil
+	if err != nil {
 		return 0, err
 	}
 	return len(p), nil
