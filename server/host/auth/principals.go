@@ -156,8 +156,12 @@ func listedIn(path string, key sshkey.PublicKey) error {
 		return err
 	}
 	defer f.Close()
+	return listed(f, key)
+}
+
+func listed(r io.Reader, key sshkey.PublicKey) error {
 	found := errNotListed
-	err = eachLine(f, func(line []byte, tooLong bool) bool {
+	err := eachLine(r, func(line []byte, tooLong bool) bool {
 		if tooLong {
 			found = errBadLine
 			return false
@@ -165,10 +169,11 @@ func listedIn(path string, key sshkey.PublicKey) error {
 		if line = bytes.Trim(line, " \t\r"); len(line) == 0 || line[0] == '#' {
 			return true
 		}
-		listed, _, _, err := sshkey.ParseAuthorized(line)
-		_, isCert := sshkey.PlainType(string(bytes.Fields(line)[0]))
+		ca, _, _, err := sshkey.ParseAuthorized(line)
+		kind, _ := cutBlank(string(line))
+		_, isCert := sshkey.PlainType(kind)
 		switch {
-		case err == nil && sshkey.Equal(listed, key):
+		case err == nil && sshkey.Equal(ca, key):
 			found = nil
 			return false
 		case err == nil || isCert || errors.Is(err, sshkey.ErrKeyLength):

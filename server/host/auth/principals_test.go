@@ -183,6 +183,21 @@ func TestListedIn(t *testing.T) {
 	}
 }
 
+// FuzzListed: whatever a file of CAs holds, a key is found only if its text stands there.
+func FuzzListed(f *testing.F) {
+	key, text := newKey(f)
+	_, other := newKey(f)
+	for _, s := range []string{text, other + "\n" + text + " comment\r\n", "# " + text, "cert-authority " + text, "\x00", text[:40], "\v\n\f" + text} {
+		f.Add(s)
+	}
+	_, encoded, _ := strings.Cut(text, " ")
+	f.Fuzz(func(t *testing.T, file string) {
+		if err := listed(strings.NewReader(file), key); err == nil && !strings.Contains(file, encoded) {
+			t.Errorf("found in %q", file)
+		}
+	})
+}
+
 func TestPrincipalsCommand(t *testing.T) {
 	o := newOffice(t)
 	self := &user.Account{Name: "helper", Home: "/", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
