@@ -120,6 +120,36 @@ func TestThreat33Close(t *testing.T) {
 	mustBeWell(t, s)
 }
 
+// TestThreat34Requests resets connections while they are being served: what their
+// requests still do then takes no other connection of the user's down.
+func TestThreat34Requests(t *testing.T) {
+	t.Parallel()
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		s := harness.Start(t, harness.Options{Mode: m, Config: "LogLevel DEBUG3\nAcceptEnv *\nMaxStartups 100\nX11Forwarding yes\nXAuthLocation /bin/true"})
+		bystander, ch := session(t, s)
+		if err := bystander.Exec(ch, "cat"); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 60 {
+			c, ch := session(t, s)
+			pty := ch.Request("pty-req", true, "xterm", uint32(80), uint32(24), uint32(0), uint32(0), "")
+			requests := [][]byte{pty, ch.Request("x11-req", true, false, "MIT-MAGIC-COOKIE-1", "00", uint32(0)),
+				ch.Request("auth-agent-req@openssh.com", true), ch.Request("env", true, "A", "b"), ch.Request("exec", true, "exit 1"),
+				raw.OpenRequest("session", 1, 1<<20, 1<<15), raw.Msg(raw.GlobalRequest, "tcpip-forward", true, "127.0.0.1", uint32(0))}
+			send(c, requests[:1+i%len(requests)]...)
+			_ = c.Reset()
+		}
+		send(bystander, ch.Data([]byte("still here")), ch.EOF())
+		if r, err := bystander.Collect(ch); err != nil || string(r.Stdout) != "still here" {
+			t.Errorf("another session: %v %+v", err, r)
+		}
+		mustBeWell(t, s)
+		if line := s.Log.Find(0, ` is ended: `); line != nil {
+			t.Errorf("in the log: %s", line)
+		}
+	})
+}
+
 // TestThreat34 makes the server panic, in a build that has places for it.
 func TestThreat34(t *testing.T) {
 	t.Parallel()
